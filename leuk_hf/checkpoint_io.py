@@ -1,0 +1,176 @@
+"""Finding and checking a checkpoint's files, on disk or on the Hub, before any weight is used.
+
+A checkpoint is a folder (or Hub repository) with `config.json` and `model.safetensors`; pickles are never read.
+Every fault becomes one `CheckpointError` sentence that says what is wrong, where, and what to do.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import huggingface_hub
+from huggingface_hub import constants
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    GatedRepoError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from leuk_hf.errors import CheckpointError
+from leuk_hf.preprocessing import Preprocessor
+
+if TYPE_CHECKING:
+    import torch
+
+CONFIG_NAME = "config.json"
+WEIGHTS_NAME = "model.safetensors"
+SCHEMA_VERSION = 1
+SHIPPED_CHECKPOINT = Path(__file__).parent / "checkpoint"
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.\-]*(/[A-Za-z0-9][\w.\-]*)?")
+
+
+def locate(source: str | Path | None, name: str, **download: Any) -> Path:
+    """Find one file of a checkpoint, downloading it when the source is a Hub id.
+
+    Args:
+        source: A folder, a Hub id ("owner/name"), or None for the checkpoint that comes with the package.
+        name: The file's name inside the checkpoint.
+        **download: Passed to `huggingface_hub.hf_hub_download`: revision, token, cache_dir, and so on.
+
+    Returns:
+        Where the file lies on this machine.
+
+    Raises:
+        CheckpointError: If the folder, the file or the repository cannot be had.
+    """
+    folder = SHIPPED_CHECKPOINT if source is None else Path(source).expanduser()
+    if folder.is_dir():
+        if not (folder / name).is_file():
+            raise CheckpointError(f"{folder} has no {name}; give a folder written by save_pretrained")
+        return folder / name
+    text = str(source)
+    if folder.exists():
+        raise CheckpointError(f"{text} is a file; give the folder that holds {CONFIG_NAME} and {WEIGHTS_NAME}")
+    if not _HUB_ID.fullmatch(text) or ".." in text:
+        raise CheckpointError(f"there is no folder {text}, and it cannot be a Hub id (owner/name); check the path")
+    return _download(text, name, **download)
+
+
+def _download(repo_id: str, name: str, **download: Any) -> Path:
+    revision = download.get("revision")
+    at = f" at revision {revision}" if revision else ""
+    try:
+        return Path(huggingface_hub.hf_hub_download(repo_id, name, **download))
+    except GatedRepoError as error:
+        raise CheckpointError(
+            f"{repo_id} is gated; ask for access on its Hub page, then run `hf auth login`"
+        ) from error
+    except RepositoryNotFoundError as error:
+        raise CheckpointError(
+            f"{repo_id} is neither a folder here nor a repository on the Hub that you may read; check the name,"
+            " or run `hf auth login` if it is private"
+        ) from error
+    except RevisionNotFoundError as error:
+        raise CheckpointError(f"{repo_id} has no revision {revision!r}; give a branch, tag or commit") from error
+    except (LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
+        raise CheckpointError(
+            f"{repo_id}{at} is neither a folder here nor in the cache, and the Hub cannot be reached; connect"
+            " to the network, unset HF_HUB_OFFLINE, or give a folder"
+        ) from error
+    except EntryNotFoundError as error:
+        raise CheckpointError(f"{repo_id}{at} has no {name}; it is not a leuk_hf checkpoint") from error
+    except HFValidationError as error:
+        raise CheckpointError(f"{repo_id!r} is neither a folder here nor a valid Hub id (owner/name)") from error
+    except OSError as error:  # all other Hub errors, and the network's own
+        raise CheckpointError(f"{repo_id}{at}: {name} could not be downloaded ({_short(error)}); try again") from error
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Read and check a checkpoint's config.
+
+    Args:
+        path: The checkpoint's config.json.
+
+    Returns:
+        The settings that `LeukDenseNet.__init__` takes, nothing else.
+
+    Raises:
+        CheckpointError: If it is not JSON, lacks a setting, has an unknown one, or a newer schema.
+    """
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is not readable JSON ({_short(error)}); copy the checkpoint again") from error
+    settings = config.get("leuk_hf") if isinstance(config, dict) else None
+    if not isinstance(settings, dict):
+        raise CheckpointError(f"{path} has no leuk_hf section; it does not belong to a leuk_hf checkpoint")
+    settings = dict(settings)
+    schema = settings.pop("schema_version", None)
+    if not isinstance(schema, int) or schema > SCHEMA_VERSION:
+        raise CheckpointError(
+            f"{path} has schema_version {schema!r}, this leuk_hf knows up to {SCHEMA_VERSION}; upgrade leuk_hf"
+        )
+    preprocessor = settings.get("preprocessor")
+    known = {field.name for field in dataclasses.fields(Preprocessor)}
+    if not isinstance(preprocessor, dict) or set(preprocessor) != known:
+        differing = sorted(known ^ set(preprocessor if isinstance(preprocessor, dict) else ()))
+        raise CheckpointError(f"{path}: missing or unknown preprocessor settings: {', '.join(differing)}")
+    try:
+        settings["preprocessor"] = Preprocessor(**preprocessor)
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    return settings
+
+
+def read_state_dict(path: Path, expected: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Read weights and check that they are exactly the expected tensors.
+
+    Args:
+        path: A safetensors file.
+        expected: The model's own state dict, for names and shapes.
+
+    Returns:
+        The tensors by name, on the CPU, in the file's dtypes.
+
+    Raises:
+        CheckpointError: If the file is damaged, or a tensor is missing, unknown or of another shape.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        state_dict = load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is damaged ({_short(error)}); copy or download it again") from error
+    missing, unknown = sorted(set(expected) - set(state_dict)), sorted(set(state_dict) - set(expected))
+    if missing or unknown:
+        parts = [f"lacks {_listed(missing)}"] * bool(missing) + [f"has unknown {_listed(unknown)}"] * bool(unknown)
+        raise CheckpointError(f"{path} does not fit its config: it {' and '.join(parts)}")
+    for name, tensor in state_dict.items():
+        if tensor.shape != expected[name].shape:
+            raise CheckpointError(
+                f"{path} does not fit its config: {name} has shape {tuple(tensor.shape)}, the config asks for"
+                f" {tuple(expected[name].shape)}; check class_names and the architecture in config.json"
+            )
+    return state_dict
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more tensors"
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:160] or type(error).__name__
+
+
+def is_offline() -> bool:
+    """Tell whether the Hub client was told to stay offline (HF_HUB_OFFLINE)."""
+    return bool(constants.HF_HUB_OFFLINE)

@@ -1,0 +1,25 @@
+"""The errors a user can cause, each carrying one clear sentence: what is wrong, where, and how to fix it.
+
+Scripts print the sentence and exit; the Space shows it. All of them are also `ValueError`s, so callers who
+know nothing of leuk_hf can catch what they expect.
+"""
+
+
+class LeukError(ValueError):
+    """A mistake the user can mend; `str(error)` is the sentence to show."""
+
+
+class ImageError(LeukError):
+    """An image that cannot be used: missing, not an image, truncated, too large, animated."""
+
+
+class CheckpointError(LeukError):
+    """A checkpoint that cannot be loaded: missing files, wrong tensors, an unknown Hub id, no network."""
+
+
+class DataError(LeukError):
+    """A data set that cannot be used: unknown layout, empty class, unreadable images."""
+
+
+class TrainingError(LeukError):
+    """A training run that cannot start or resume as asked."""

@@ -1,0 +1,145 @@
+"""Decoding images that come from anybody.
+
+Shared contract: everything returns an RGB uint8 PIL image that is fully decoded, upright (EXIF orientation
+applied), and at least `MIN_SIDE` pixels a side; alpha is laid over white, the colour of empty glass; more than
+8 bits a channel are scaled down, not clipped. Anything else raises `ImageError` with one sentence. A file is
+never trusted: only plain raster formats are opened (none that start an interpreter), the pixel count is checked
+before any pixel is decoded, and animations are refused because "the" frame would be a guess.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from pathlib import Path
+from typing import TypeAlias, Union
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from leuk_hf.errors import ImageError
+
+ImageSource: TypeAlias = Union[Image.Image, str, Path, bytes, np.ndarray]  # noqa: UP007 - used at run time
+
+FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "GIF", "PPM", "JPEG2000")
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".ppm", ".jp2", ".j2k"}
+)
+MAX_PIXELS = 64_000_000  # the largest microscope cameras; 192 MB as RGB
+MAX_BYTES = 512 * 2**20
+MIN_SIDE = 16  # below this no cell has a shape
+
+
+def load_image(source: ImageSource, *, name: str | None = None) -> Image.Image:
+    """Decode one image.
+
+    Args:
+        source: A path, the bytes of a file, a PIL image, or an array: uint8, (H, W, 3) RGB, (H, W, 4) RGBA or
+            (H, W) grey.
+        name: What to call the image in error messages; by default its path or kind.
+
+    Returns:
+        RGB uint8, upright; a PIL image given as RGB comes back as a copy.
+
+    Raises:
+        ImageError: If the source is missing, a folder, empty, not an image, truncated, animated, below
+            `MIN_SIDE` or above `MAX_PIXELS`, or an array of another type or shape.
+    """
+    if isinstance(source, np.ndarray):
+        return _from_array(source, name or "the array")
+    if isinstance(source, Image.Image):
+        return _decode(source, name or getattr(source, "filename", "") or "the image")
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return _from_bytes(bytes(source), name or "the uploaded data")
+    if isinstance(source, (str, Path)):
+        return _from_path(Path(source), name or str(source))
+    raise ImageError(
+        f"{name or 'the image'} is a {type(source).__name__}; give a path, bytes, a PIL image or a uint8 array"
+    )
+
+
+def _from_path(path: Path, name: str) -> Image.Image:
+    try:
+        if path.is_dir():
+            raise ImageError(f"{name} is a folder; give an image file")
+        if not path.is_file():
+            raise ImageError(f"{name} does not exist; check the path")
+        if path.stat().st_size > MAX_BYTES:
+            raise ImageError(f"{name} is larger than {MAX_BYTES // 2**20} MB; export the field as PNG or JPEG")
+        return _from_bytes(path.read_bytes(), name)
+    except (OSError, ValueError) as error:
+        if isinstance(error, ImageError):
+            raise
+        raise ImageError(f"{name} cannot be read ({_reason(error)})") from error
+
+
+def _from_bytes(content: bytes, name: str) -> Image.Image:
+    if not content:
+        raise ImageError(f"{name} is empty (0 bytes); save or copy it again")
+    try:
+        image = Image.open(io.BytesIO(content), formats=FORMATS)
+    except UnidentifiedImageError:
+        raise ImageError(f"{name} is not an image that can be read; save it as PNG, JPEG, TIFF, BMP or WebP") from None
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"{name} has too many pixels (at most {MAX_PIXELS:,}); crop the field") from error
+    except (OSError, ValueError, SyntaxError, struct.error, OverflowError, MemoryError) as error:
+        raise ImageError(f"{name} is damaged ({_reason(error)}); save or copy it again") from error
+    return _decode(image, name)
+
+
+def _from_array(array: np.ndarray, name: str) -> Image.Image:
+    channels_fit = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))
+    if array.dtype != np.uint8 or not channels_fit or 0 in array.shape:
+        raise ImageError(
+            f"{name} has shape {array.shape} and type {array.dtype}; give uint8 with shape (H, W, 3), RGB"
+        )
+    return _decode(Image.fromarray(array), name)
+
+
+def _decode(image: Image.Image, name: str) -> Image.Image:
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise ImageError(f"{name} has {width}x{height} pixels (at most {MAX_PIXELS:,} in all); crop the field")
+    if min(width, height) < MIN_SIDE:
+        raise ImageError(f"{name} has {width}x{height} pixels; at least {MIN_SIDE}x{MIN_SIDE} are needed")
+    frames = getattr(image, "n_frames", 1)
+    # An MPO (opened as JPEG) is a phone's JPEG with a preview or depth image behind the photo: its first frame is the photo.
+    if frames > 1 and image.format != "MPO":
+        raise ImageError(f"{name} has {frames} frames; save the one to classify as PNG or JPEG")
+    try:
+        image.load()
+        return _to_rgb(ImageOps.exif_transpose(image), name)
+    except ImageError:
+        raise
+    except (OSError, ValueError, SyntaxError, struct.error, OverflowError, MemoryError, EOFError) as error:
+        raise ImageError(f"{name} is truncated or damaged ({_reason(error)}); save or copy it again") from error
+
+
+def _to_rgb(image: Image.Image, name: str) -> Image.Image:
+    if image.mode.startswith(("I", "F")):
+        image = Image.fromarray(_to_8_bit(np.asarray(image), name))
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, "white")
+        return Image.alpha_composite(white, rgba).convert("RGB")
+    return image.convert("RGB")
+
+
+def _to_8_bit(grey: np.ndarray, name: str) -> np.ndarray:
+    # PIL clips these modes at 255, which turns a 16-bit microscope image white.
+    if not np.isfinite(grey).all():
+        raise ImageError(f"{name} has pixels that are not numbers; save it as 8-bit PNG")
+    low, high = float(grey.min()), float(grey.max())
+    if low < 0 or high > 65535:
+        raise ImageError(f"{name} has values from {low:g} to {high:g}; save it as 8-bit or 16-bit PNG")
+    if np.issubdtype(grey.dtype, np.floating) and high <= 1:
+        full_scale = 1.0
+    elif grey.dtype.itemsize > 2 and high <= 255:  # 32-bit containers of 8-bit values
+        full_scale = 255.0
+    else:
+        full_scale = 65535.0
+    return np.round(grey.astype(np.float64) * (255.0 / full_scale)).astype(np.uint8)
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:120] or type(error).__name__

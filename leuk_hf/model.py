@@ -1,0 +1,328 @@
+"""LeukDenseNet: timm's DenseNet-121 with everything its weights need beside them.
+
+Shared contract: pixel_values are float32 (N, 3, H, W) from `preprocess`; logits are (N, K), K classes in the
+order of `class_names`. State-dict keys are timm's own (`features.*`, `classifier.*`), so
+`timm.create_model("local-dir:...")` and `"hf-hub:..."` load the same files.
+
+Source: Huang et al., Densely Connected Convolutional Networks, https://arxiv.org/abs/1608.06993
+"""
+
+# No `from __future__ import annotations` here: the Hub mixin reads the annotations of __init__ as types.
+import dataclasses
+import inspect
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from huggingface_hub import ModelCard, PyTorchModelHubMixin
+from PIL import Image
+from torch import nn
+
+from leuk_hf import checkpoint_io
+from leuk_hf.errors import CheckpointError
+from leuk_hf.image_io import ImageSource, load_image
+from leuk_hf.labels import CLASS_NAMES
+from leuk_hf.model_card import render_model_card
+from leuk_hf.preprocessing import Preprocessor
+
+IMAGENET_REPOSITORY = "timm/densenet121.tv_in1k"
+
+
+class LeukDenseNet(
+    nn.Module,
+    PyTorchModelHubMixin,
+    library_name="leuk_hf",
+    pipeline_tag="image-classification",
+    license="mit",
+    tags=["medical", "hematology", "leukemia", "densenet", "timm", "pytorch"],
+):
+    """DenseNet-121 for smear fields; `__init__` gives random weights and touches no network.
+
+    Args:
+        class_names: One name per class, in index order; at least two, all different.
+        preprocessor: How images become pixel_values.
+        cam_layer: The layer explained by default, one of `cam_layers`: "denseblock1" ... "denseblock4" (block
+            outputs, before norm5) or "norm5" (after its ReLU: the features that are averaged for the logits).
+        growth_rate: Channels added by each dense layer.
+        block_config: Dense layers in each block.
+        bn_size: Bottleneck width, in growth rates.
+        drop_rate: Dropout before the classifier, in [0, 1).
+
+    Raises:
+        ValueError: If a setting is outside its range.
+    """
+
+    def __init__(
+        self,
+        *,
+        class_names: Sequence[str] = CLASS_NAMES,
+        preprocessor: Preprocessor = Preprocessor(),  # noqa: B008 - frozen
+        cam_layer: str = "denseblock4",
+        growth_rate: int = 32,
+        block_config: Sequence[int] = (6, 12, 24, 16),
+        bn_size: int = 4,
+        drop_rate: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.class_names = tuple(class_names)
+        if isinstance(class_names, str) or len(self.class_names) < 2:
+            raise ValueError(f"class_names is {class_names!r}; give at least two names")
+        if len(set(self.class_names)) < len(self.class_names):
+            raise ValueError(f"class_names has a name twice: {', '.join(self.class_names)}")
+        self.preprocessor = preprocessor
+        self.architecture = {
+            "growth_rate": growth_rate,
+            "block_config": tuple(block_config),
+            "bn_size": bn_size,
+            "drop_rate": drop_rate,
+        }
+        backbone = timm.create_model("densenet121", num_classes=len(self.class_names), **self.architecture)
+        self.num_features = int(backbone.num_features)
+        self.features = backbone.features
+        self.global_pool = backbone.global_pool
+        self.head_drop = backbone.head_drop
+        self.classifier = backbone.classifier
+        self.cam_layer = cam_layer
+        self.layer(cam_layer)
+
+    @property
+    def cam_layers(self) -> tuple[str, ...]:
+        """The layers that can be explained, from fine to coarse."""
+        blocks = len(self.architecture["block_config"])
+        return (*(f"denseblock{number + 1}" for number in range(blocks)), "norm5")
+
+    def layer(self, name: str) -> nn.Module:
+        """Give the module behind a layer name.
+
+        Args:
+            name: One of `cam_layers`.
+
+        Raises:
+            ValueError: For any other name.
+        """
+        if name not in self.cam_layers:
+            raise ValueError(f"there is no layer {name!r}; choose one of {', '.join(self.cam_layers)}")
+        return self.features.get_submodule(name)
+
+    def forward_features(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        """Compute the last feature maps, after norm5 and its ReLU: (N, C, h, w), h = H / 32."""
+        return self.features(pixel_values)
+
+    def forward_head(self, features: torch.Tensor) -> torch.Tensor:
+        """Turn the feature maps of `forward_features` into logits: (N, K)."""
+        return self.classifier(self.head_drop(self.global_pool(features)))
+
+    def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        """Compute logits (N, K) from pixel_values, float32 (N, 3, H, W)."""
+        return self.forward_head(self.forward_features(pixel_values))
+
+    def preprocess(self, images: ImageSource | Sequence[ImageSource]) -> torch.Tensor:
+        """Turn images into pixel_values.
+
+        Args:
+            images: One or several of what `load_image` takes.
+
+        Returns:
+            float32 (N, 3, image_size, image_size), on the CPU.
+
+        Raises:
+            ImageError: If an image cannot be used.
+        """
+        several = list(images) if isinstance(images, (list, tuple)) else [images]
+        return torch.from_numpy(self.preprocessor([load_image(image) for image in several]))
+
+    def enhance(self, image: ImageSource) -> Image.Image:
+        """Show an image as the network sees it before normalisation: RGB uint8, squashed, CLAHE applied."""
+        return self.preprocessor.enhance(load_image(image))
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What config.json holds: our settings, and what timm alone needs to load the weights."""
+        settings = {
+            "schema_version": checkpoint_io.SCHEMA_VERSION,
+            "class_names": list(self.class_names),
+            "preprocessor": dataclasses.asdict(self.preprocessor),
+            "cam_layer": self.cam_layer,
+            **self.architecture,
+        }
+        size = self.preprocessor.image_size
+        return {
+            "architecture": "densenet121",
+            "num_classes": len(self.class_names),
+            "num_features": self.num_features,
+            "model_args": dict(self.architecture),
+            "pretrained_cfg": {
+                "input_size": [3, size, size],
+                "fixed_input_size": False,
+                "interpolation": self.preprocessor.interpolation,
+                "crop_pct": 1.0,
+                "crop_mode": "squash",
+                "mean": list(self.preprocessor.mean),
+                "std": list(self.preprocessor.std),
+                "label_names": list(self.class_names),
+                "first_conv": "features.conv0",
+                "classifier": "classifier",
+            },
+            "leuk_hf": settings,
+        }
+
+    def save_pretrained(
+        self,
+        save_directory: str | Path,
+        *,
+        config: dict[str, Any] | None = None,
+        repo_id: str | None = None,
+        push_to_hub: bool = False,
+        model_card_kwargs: dict[str, Any] | None = None,
+        **push_to_hub_kwargs: Any,
+    ) -> str | None:
+        """Write config.json, model.safetensors and, if there is none, README.md; each file whole or not at all.
+
+        Args:
+            save_directory: Made if missing.
+            config: Replaces the model's own config; leave it out.
+            repo_id: Hub id to push to; by default the folder's name.
+            push_to_hub: Whether to push to the Hub afterwards.
+            model_card_kwargs: Passed to `generate_model_card`.
+            **push_to_hub_kwargs: Passed to `push_to_hub`.
+
+        Returns:
+            The commit's URL when pushed, else None.
+
+        Raises:
+            CheckpointError: If `save_directory` is a file.
+        """
+        target = Path(save_directory)
+        if target.exists() and not target.is_dir():
+            raise CheckpointError(f"{target} is a file; give a folder to save the checkpoint in")
+        target.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target, prefix=".saving-") as temporary:
+            super().save_pretrained(temporary, config=config or self.config, model_card_kwargs=model_card_kwargs)
+            for file in sorted(Path(temporary).iterdir()):
+                if file.name != "README.md" or not (target / file.name).exists():
+                    file.replace(target / file.name)
+        if push_to_hub:
+            return self.push_to_hub(repo_id or target.name, model_card_kwargs=model_card_kwargs, **push_to_hub_kwargs)
+        return None
+
+    @classmethod
+    def from_pretrained(  # type: ignore[override]
+        cls,
+        pretrained_model_name_or_path: str | Path | None = None,
+        *,
+        revision: str | None = None,
+        token: str | bool | None = None,
+        cache_dir: str | Path | None = None,
+        local_files_only: bool = False,
+        force_download: bool = False,
+        **settings: Any,
+    ) -> "LeukDenseNet":
+        """Load a checkpoint, strictly: every tensor must be there and fit, no other may be.
+
+        Args:
+            pretrained_model_name_or_path: A folder, a Hub id, or None for the checkpoint shipped with leuk_hf.
+            revision: Branch, tag or commit of a Hub id.
+            token: Hub token; by default the one saved by `hf auth login`.
+            cache_dir: Where downloads are kept.
+            local_files_only: Use the cache only.
+            force_download: Download again.
+            **settings: Arguments of `__init__` that replace those in config.json, such as `cam_layer`.
+
+        Returns:
+            The model in evaluation mode, float32, on the CPU, whatever precision the file has.
+
+        Raises:
+            CheckpointError: One sentence on what is wrong with the checkpoint and what to do.
+            TypeError: If a setting is unknown.
+        """
+        download = {
+            "revision": revision,
+            "token": token,
+            "cache_dir": cache_dir,
+            "local_files_only": local_files_only,
+            "force_download": force_download,
+        }
+        source = pretrained_model_name_or_path
+        path = checkpoint_io.locate(source, checkpoint_io.CONFIG_NAME, **download)
+        known = set(inspect.signature(cls.__init__).parameters) - {"self"}
+        if unknown := sorted(set(settings) - known):
+            raise TypeError(f"unknown setting {unknown[0]!r}; known are {', '.join(sorted(known))}")
+        stored = checkpoint_io.read_config(path)
+        if differing := sorted(known ^ set(stored)):
+            raise CheckpointError(f"{path}: missing or unknown leuk_hf settings: {', '.join(differing)}")
+        try:
+            model = cls(**{**stored, **settings})
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise CheckpointError(f"{path}: {error}") from error
+        weights = checkpoint_io.locate(source, checkpoint_io.WEIGHTS_NAME, **download)
+        model.load_state_dict(checkpoint_io.read_state_dict(weights, model.state_dict()))
+        return model.eval()
+
+    def adapted(self, **settings: Any) -> "LeukDenseNet":
+        """Start a new model from this one's weights, for fine-tuning on other classes or at another size.
+
+        Args:
+            **settings: Arguments of `__init__` that replace this model's, but for the architecture. With other
+                class_names the classifier starts from random weights.
+
+        Returns:
+            A new model in evaluation mode; this one is untouched.
+        """
+        stored = {
+            "class_names": self.class_names,
+            "preprocessor": self.preprocessor,
+            "cam_layer": self.cam_layer,
+            **self.architecture,
+        }
+        model = type(self)(**{**stored, **settings})
+        state_dict = dict(self.state_dict())
+        if model.class_names != self.class_names:
+            state_dict.update(model._classifier_state())
+        model.load_state_dict(state_dict)
+        return model.eval()
+
+    def _classifier_state(self) -> dict[str, torch.Tensor]:
+        return {name: tensor for name, tensor in self.state_dict().items() if name.startswith("classifier.")}
+
+    @classmethod
+    def from_imagenet(
+        cls, repo_id: str = IMAGENET_REPOSITORY, *, revision: str | None = None, **settings: Any
+    ) -> "LeukDenseNet":
+        """Start a new model from timm's ImageNet weights on the Hub, with a random classifier.
+
+        Args:
+            repo_id: A timm DenseNet-121 on the Hub (or a folder), such as "timm/densenet121.ra_in1k".
+            revision: Branch, tag or commit.
+            **settings: Arguments of `__init__`.
+
+        Returns:
+            The model in evaluation mode.
+
+        Raises:
+            CheckpointError: If the weights cannot be had, for one because there is no network.
+        """
+        weights = checkpoint_io.locate(repo_id, checkpoint_io.WEIGHTS_NAME, revision=revision)
+        model = cls(**settings)
+        backbone = timm.create_model("densenet121", num_classes=1000, **model.architecture)
+        state_dict = checkpoint_io.read_state_dict(weights, backbone.state_dict())
+        state_dict.update(model._classifier_state())
+        model.load_state_dict(state_dict)
+        return model.eval()
+
+    def generate_model_card(self, *args: Any, **kwargs: Any) -> ModelCard:
+        """Render the card from model_card.md.
+
+        Args:
+            *args: None.
+            **kwargs: `results`, the content of a results.json that belongs to these weights.
+        """
+        return render_model_card(self._hub_mixin_info.model_card_data, self.config, **kwargs)
+
+
+def checkpoint_source() -> str | None:
+    """Tell which checkpoint the demo and the scripts use by default: `LEUK_MODEL`, else the shipped one (None)."""
+    return os.environ.get("LEUK_MODEL") or None

@@ -1,0 +1,115 @@
+"""The one way from an image to pixel_values, shared by training and serving.
+
+Shared contract: images are RGB uint8 PIL; pixel_values are float32 (N, 3, H, W), RGB, normalised by mean and
+std. A field is squashed (not cropped) to a square, as this field's publications do, then CLAHE lifts local
+contrast on the L channel of LAB alone, then the channels are normalised.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+
+import cv2
+import numpy as np
+from PIL import Image
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+_RESAMPLING = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Preprocessor:
+    """Every parameter between an RGB image and pixel_values; part of a checkpoint's config.
+
+    Args:
+        image_size: Edge of the square given to the network, in pixels, at least 32.
+        mean: Per channel, RGB, of values in [0, 1].
+        std: Per channel, RGB, of values in [0, 1], positive.
+        interpolation: "nearest", "bilinear", "bicubic" or "lanczos", with antialiasing when shrinking.
+        clahe: Whether to equalise contrast (Zuiderveld, Graphics Gems IV, 1994) on L of LAB.
+        clahe_clip_limit: Contrast limit of CLAHE, positive; 1 is nearly none.
+        clahe_tiles: CLAHE works on this many by this many tiles, at least 1.
+
+    Raises:
+        ValueError: If a value is outside its range.
+    """
+
+    image_size: int = 224
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+    interpolation: str = "bilinear"
+    clahe: bool = True
+    clahe_clip_limit: float = 2.0
+    clahe_tiles: int = 8
+
+    def __post_init__(self) -> None:
+        # JSON has no tuples.
+        object.__setattr__(self, "mean", tuple(float(value) for value in self.mean))
+        object.__setattr__(self, "std", tuple(float(value) for value in self.std))
+        if not isinstance(self.image_size, int) or self.image_size < 32:
+            raise ValueError(f"image_size is {self.image_size!r}; give a whole number of at least 32")
+        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
+            raise ValueError(f"mean {self.mean} and std {self.std} need three values each, std positive")
+        if self.interpolation not in _RESAMPLING:
+            raise ValueError(f"interpolation is {self.interpolation!r}; choose one of {', '.join(_RESAMPLING)}")
+        if not self.clahe_clip_limit > 0 or not isinstance(self.clahe_tiles, int) or self.clahe_tiles < 1:
+            raise ValueError(
+                f"clahe_clip_limit {self.clahe_clip_limit!r} and clahe_tiles {self.clahe_tiles!r} must be positive"
+            )
+
+    def enhance(self, image: Image.Image) -> Image.Image:
+        """Resize and, if `clahe` is set, equalise: the image as the network sees it, before normalisation.
+
+        Args:
+            image: RGB uint8, any size.
+
+        Returns:
+            RGB uint8, (image_size, image_size).
+        """
+        resized = image.resize((self.image_size, self.image_size), _RESAMPLING[self.interpolation])
+        if not self.clahe:
+            return resized
+        lab = cv2.cvtColor(np.asarray(resized), cv2.COLOR_RGB2LAB)
+        # Made for each call: a CLAHE object keeps buffers and is not thread-safe.
+        equaliser = cv2.createCLAHE(self.clahe_clip_limit, (self.clahe_tiles, self.clahe_tiles))
+        lab[..., 0] = equaliser.apply(np.ascontiguousarray(lab[..., 0]))
+        return Image.fromarray(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB))
+
+    def normalise(self, enhanced: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
+        """Turn enhanced images into pixel_values.
+
+        Args:
+            enhanced: uint8 (N, H, W, 3), RGB.
+
+        Returns:
+            float32 (N, 3, H, W), contiguous.
+        """
+        scaled = np.asarray(enhanced, dtype=np.float32) / np.float32(255)
+        normalised = (scaled - np.float32(self.mean)) / np.float32(self.std)
+        return np.ascontiguousarray(normalised.transpose(0, 3, 1, 2))
+
+    def __call__(self, images: Iterable[Image.Image]) -> np.ndarray:
+        """Turn RGB images into pixel_values: float32 (N, 3, image_size, image_size).
+
+        Args:
+            images: RGB uint8, any sizes; at least one.
+        """
+        return self.normalise(np.stack([np.asarray(self.enhance(image)) for image in images]))
+
+    def to_image(self, pixel_values: np.ndarray) -> Image.Image:
+        """Undo the normalisation for display; exact for values that came from `normalise`.
+
+        Args:
+            pixel_values: float32 (3, H, W).
+
+        Returns:
+            RGB uint8, (W, H): the enhanced image.
+        """
+        channels_last = np.asarray(pixel_values, dtype=np.float32).transpose(1, 2, 0)
+        scaled = channels_last * np.float32(self.std) + np.float32(self.mean)
+        return Image.fromarray(np.round(np.clip(scaled, 0, 1) * 255).astype(np.uint8))

@@ -1,0 +1,375 @@
+"""Training with Accelerate: one process, several, or many machines; resumable to the same result.
+
+Files in the run's folder: checkpoint/ (the best epoch, loadable by `LeukDenseNet.from_pretrained`), metrics.jsonl
+(a row per epoch), curves.png, split.csv, training.json (how it was made), state.safetensors (while unfinished).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import json
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate.utils import ProjectConfiguration, set_seed
+from datasets import Dataset
+from torch.utils.data import DataLoader
+from tqdm.auto import tqdm
+
+from leuk_hf import metrics
+from leuk_hf.augmentation import sample_seed
+from leuk_hf.data import class_names_of, load_smears, without_decoding
+from leuk_hf.errors import TrainingError
+from leuk_hf.fields import EpochSampler, FieldDataset
+from leuk_hf.files import write_json, write_text
+from leuk_hf.model import LeukDenseNet
+from leuk_hf.plots import plot_training_curves
+from leuk_hf.preprocessing import Preprocessor
+from leuk_hf.provenance import provenance
+from leuk_hf.splits import count_by_class, fingerprint, random_split, write_split
+from leuk_hf.training_config import TrainConfig
+from leuk_hf.training_state import load_state, save_state
+
+
+@dataclasses.dataclass
+class Progress:
+    """Where a run stands; all of it is saved with the state."""
+
+    epoch: int = 0
+    batches: int = 0  # of this epoch, per process
+    steps: int = 0
+    loss_sum: float = 0.0
+    right: int = 0
+    seen: int = 0
+    best_epoch: int = -1
+    best_balanced_accuracy: float = -1.0
+    best_loss: float = math.inf
+    rows: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    scheduler: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def train(config: TrainConfig, *, command: str | None = None) -> dict[str, Any]:
+    """Run or resume a training; call it in every process.
+
+    Args:
+        config: What to train; its `output` folder receives the files.
+        command: The command line, for the record.
+
+    Returns:
+        The content of training.json.
+
+    Raises:
+        TrainingError: If the run cannot start or resume as asked.
+        DataError: If the data cannot be used.
+        CheckpointError: If the starting weights cannot be had.
+    """
+    config.check()
+    output = Path(config.output)
+    _check_folder(config, output)
+    if config.tracker != "none" and importlib.util.find_spec(config.tracker) is None:
+        raise TrainingError(f"{config.tracker} is not installed; run: pip install {config.tracker}")
+    accelerator = Accelerator(
+        mixed_precision=_precision(config.mixed_precision),
+        gradient_accumulation_steps=config.gradient_accumulation_steps,
+        log_with=None if config.tracker == "none" else config.tracker,
+        project_config=ProjectConfiguration(project_dir=str(output), logging_dir=str(output / "tracker")),
+        kwargs_handlers=[DistributedDataParallelKwargs(gradient_as_bucket_view=True)],
+    )
+    set_seed(config.seed)
+    torch.backends.cudnn.deterministic = True
+    names = None if not config.class_names else config.class_names
+    dataset = load_smears(
+        config.source,
+        class_names=names,
+        skip_unreadable=config.skip_unreadable,
+        progress=accelerator.is_main_process,
+    )
+    fractions = {"validation": config.validation_fraction}
+    if config.test_fraction:
+        fractions["test"] = config.test_fraction
+    parts = random_split(dataset["label"], dataset["path"], fractions, seed=config.seed)
+    model, origin = _starting_model(config, class_names_of(dataset))
+    global_batch = config.batch_size * accelerator.num_processes
+    if len(parts["train"]) < global_batch:
+        raise TrainingError(
+            f"{len(parts['train'])} training fields do not fill one batch of {config.batch_size} on each of"
+            f" {accelerator.num_processes} process(es); give a smaller --batch-size"
+        )
+    record = {
+        **provenance(command),
+        "recipe": config.recipe,
+        "config": config.to_dict(),
+        "num_processes": accelerator.num_processes,
+        "starting_weights": origin,
+        "class_names": list(model.class_names),
+        "fields": {name: count_by_class(dataset, rows) for name, rows in parts.items()},
+        "data_sha256": fingerprint(dataset),
+        "protocol": "random",
+    }
+    if accelerator.is_main_process:
+        output.mkdir(parents=True, exist_ok=True)
+        _start_record(output, config, record)
+        write_split(output / "split.csv", dataset, parts)
+    accelerator.wait_for_everyone()
+    accelerator.print(
+        f"{accelerator.num_processes} process(es) x batch {config.batch_size} x accumulation"
+        f" {config.gradient_accumulation_steps} on {accelerator.device.type}, precision"
+        f" {accelerator.mixed_precision}; fields: " + ", ".join(f"{len(rows)} {name}" for name, rows in parts.items())
+    )
+    rows = without_decoding(dataset)
+    return _Run(config, accelerator, model, rows, parts, record).finish()
+
+
+class _Run:
+    def __init__(
+        self,
+        config: TrainConfig,
+        accelerator: Accelerator,
+        model: LeukDenseNet,
+        rows: Dataset,
+        parts: dict[str, np.ndarray],
+        record: dict[str, Any],
+    ) -> None:
+        self.config, self.accelerator, self.model, self.record = config, accelerator, model, record
+        self.output, self.state_path = Path(config.output), Path(config.output) / "state.safetensors"
+        if config.channels_last:
+            model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.optimizer = _build_optimizer(config, model)
+        train_loader = self._loader(rows.select(parts["train"]), training=True)
+        validation_loader = self._loader(rows.select(parts["validation"]), training=False)
+        self.wrapped, self.prepared_optimizer, self.train_loader, self.validation_loader = accelerator.prepare(
+            model, self.optimizer, train_loader, validation_loader
+        )
+        steps_per_epoch = math.ceil(len(self.train_loader) / config.gradient_accumulation_steps)
+        # Not prepared: Accelerate would step it once per process.
+        self.scheduler = _build_scheduler(config, self.optimizer, steps_per_epoch)
+        self.progress = Progress()
+        if config.resume and self.state_path.is_file():
+            self.progress = Progress(**load_state(self.state_path, model, self.optimizer))
+            self.scheduler.load_state_dict(self.progress.scheduler)
+            accelerator.print(f"resuming at epoch {self.progress.epoch + 1}, batch {self.progress.batches}")
+        if config.tracker != "none":
+            scalars = {key: value for key, value in config.to_dict().items() if isinstance(value, (int, float, str))}
+            accelerator.init_trackers("leuk_hf", config=scalars)
+
+    def finish(self) -> dict[str, Any]:
+        """Train to the end, then write the record."""
+        config, progress = self.config, self.progress
+        total = config.num_epochs * len(self.train_loader) * config.batch_size * self.accelerator.num_processes
+        done = total // config.num_epochs * progress.epoch + progress.seen
+        with tqdm(
+            total=total,
+            initial=done,
+            unit="image",
+            desc="Training",
+            disable=not self.accelerator.is_main_process,
+        ) as bar:
+            while progress.epoch < config.num_epochs and not self._out_of_patience():
+                self._train_epoch(bar)
+                self._end_epoch()
+        self.accelerator.end_training()
+        record = {**self.record, "epochs": progress.epoch, "best": progress.rows[progress.best_epoch]}
+        record["seconds"] = round(sum(row["seconds"] for row in progress.rows), 1)
+        if self.accelerator.is_main_process:
+            write_json(self.output / "checkpoint" / "training.json", record)
+            write_json(self.output / "training.json", {**record, "finished": True})
+            self.state_path.unlink(missing_ok=True)
+        self.accelerator.wait_for_everyone()
+        return record
+
+    def _loader(self, rows: Dataset, *, training: bool) -> DataLoader:
+        config = self.config
+        fields = FieldDataset(
+            rows,
+            self.model.preprocessor,
+            augmentation=config.augmentation if training else "none",
+            seed=config.seed,
+        )
+        sampler = EpochSampler(len(fields), shuffle=training, seed=config.seed)
+        return DataLoader(
+            fields,
+            batch_size=config.batch_size,
+            sampler=sampler,
+            drop_last=training,  # a last batch of one field has no batch statistics
+            num_workers=config.num_workers,
+            persistent_workers=config.num_workers > 0,
+            pin_memory=self.accelerator.device.type == "cuda",
+        )
+
+    def _train_epoch(self, bar: tqdm) -> None:
+        accelerator, progress = self.accelerator, self.progress
+        self.train_loader.set_epoch(progress.epoch)
+        loader = self.train_loader
+        if progress.batches:
+            loader = accelerator.skip_first_batches(loader, progress.batches)
+            loader.set_epoch(progress.epoch)
+        self.wrapped.train()
+        self.started, self.seen_before = time.perf_counter(), progress.seen
+        for pixel_values, labels in loader:
+            # Dropout is the only draw left; tied to the step it needs no saved random state.
+            torch.manual_seed(sample_seed(self.config.seed, progress.steps, accelerator.process_index - 2**31))
+            with accelerator.accumulate(self.wrapped):
+                logits = self.wrapped(self._arrange(pixel_values))
+                loss = torch.nn.functional.cross_entropy(
+                    logits.float(), labels, label_smoothing=self.config.label_smoothing
+                )
+                accelerator.backward(loss)
+                self.prepared_optimizer.step()
+                self.prepared_optimizer.zero_grad()
+            right = (logits.argmax(dim=1) == labels).sum()
+            totals = accelerator.reduce(torch.stack([loss.detach() * len(labels), right.float()]), reduction="sum")
+            progress.loss_sum += float(totals[0])
+            progress.right += int(totals[1])
+            progress.seen += len(labels) * accelerator.num_processes
+            progress.batches += 1
+            bar.update(len(labels) * accelerator.num_processes)
+            bar.set_postfix(epoch=progress.epoch + 1, loss=f"{progress.loss_sum / progress.seen:.3f}", refresh=False)
+            if accelerator.sync_gradients:
+                self.scheduler.step()
+                progress.steps += 1
+                if progress.steps % self.config.save_steps == 0:
+                    self._save_state()
+
+    def _end_epoch(self) -> None:
+        accelerator, progress = self.accelerator, self.progress
+        seconds = time.perf_counter() - self.started
+        loss, confusion = self._validate()
+        row = {
+            "epoch": progress.epoch + 1,
+            "step": progress.steps,
+            "train_loss": progress.loss_sum / progress.seen,
+            "train_accuracy": progress.right / progress.seen,
+            "validation_loss": loss,
+            "validation_accuracy": metrics.accuracy(confusion),
+            "validation_balanced_accuracy": metrics.balanced_accuracy(confusion),
+            "learning_rate": self.scheduler.get_last_lr()[0],
+            "images_per_second": (progress.seen - self.seen_before) / seconds,
+            "seconds": seconds,
+        }
+        progress.rows.append(row)
+        score = (row["validation_balanced_accuracy"], -loss)
+        if score > (progress.best_balanced_accuracy, -progress.best_loss):
+            progress.best_epoch, (progress.best_balanced_accuracy, progress.best_loss) = (
+                progress.epoch,
+                (score[0], loss),
+            )
+            if accelerator.is_main_process:
+                self.model.save_pretrained(self.output / "checkpoint")
+        progress.epoch += 1
+        progress.batches = progress.seen = progress.right = 0
+        progress.loss_sum = 0.0
+        self._save_state()
+        if accelerator.is_main_process:
+            lines = "".join(json.dumps(row) + "\n" for row in progress.rows)
+            write_text(self.output / "metrics.jsonl", lines)
+            plot_training_curves(progress.rows, self.output / "curves.png")
+        accelerator.log({key: value for key, value in row.items() if key != "epoch"}, step=row["epoch"])
+        accelerator.print(
+            f"\nepoch {row['epoch']}: train loss {row['train_loss']:.4f}, validation loss {loss:.4f},"
+            f" validation balanced accuracy {row['validation_balanced_accuracy']:.4f},"
+            f" {row['images_per_second']:.1f} images/s"
+        )
+
+    @torch.no_grad()
+    def _validate(self) -> tuple[float, np.ndarray]:
+        self.wrapped.eval()
+        gathered = []
+        for pixel_values, labels in self.validation_loader:
+            logits = self.wrapped(self._arrange(pixel_values)).float()
+            gathered.append(self.accelerator.gather_for_metrics((logits, labels)))
+        logits = torch.cat([pair[0] for pair in gathered]).cpu()
+        labels = torch.cat([pair[1] for pair in gathered]).cpu()
+        loss = float(torch.nn.functional.cross_entropy(logits, labels))
+        predictions = logits.argmax(dim=1).numpy()
+        return loss, metrics.confusion_matrix(labels.numpy(), predictions, logits.shape[1])
+
+    def _arrange(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        return (
+            pixel_values.contiguous(memory_format=torch.channels_last) if self.config.channels_last else pixel_values
+        )
+
+    def _out_of_patience(self) -> bool:
+        patience = self.config.patience
+        return patience is not None and self.progress.epoch - 1 - self.progress.best_epoch >= patience > 0
+
+    def _save_state(self) -> None:
+        self.progress.scheduler = self.scheduler.state_dict()
+        if self.accelerator.is_main_process:
+            save_state(self.state_path, self.model, self.optimizer, dataclasses.asdict(self.progress))
+
+
+def _starting_model(config: TrainConfig, class_names: tuple[str, ...]) -> tuple[LeukDenseNet, str]:
+    changes: dict[str, Any] = {}
+    if config.image_size is not None:
+        changes["image_size"] = config.image_size
+    if config.clahe is not None:
+        changes["clahe"] = config.clahe
+    if config.weights in ("scratch", "imagenet"):
+        settings = {
+            "class_names": class_names,
+            "preprocessor": dataclasses.replace(Preprocessor(), **changes),
+        }
+        if config.weights == "imagenet":
+            return LeukDenseNet.from_imagenet(revision=config.weights_revision, **settings), "imagenet"
+        architecture = {"growth_rate": config.growth_rate, "block_config": config.block_config}
+        return LeukDenseNet(**settings, **architecture), "scratch"
+    source = None if config.weights == "shipped" else config.weights
+    origin = LeukDenseNet.from_pretrained(source, revision=config.weights_revision)
+    preprocessor = dataclasses.replace(origin.preprocessor, **changes)
+    return origin.adapted(class_names=class_names, preprocessor=preprocessor), config.weights
+
+
+def _precision(asked: str) -> str:
+    if asked != "auto":
+        return asked
+    if torch.cuda.is_available():
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+    # Without these instructions bfloat16 is emulated, ten times slower than float32.
+    abilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return "bf16" if abilities.get("avx512_bf16") or abilities.get("amx_bf16") else "no"
+
+
+def _build_optimizer(config: TrainConfig, model: LeukDenseNet) -> torch.optim.Optimizer:
+    kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
+    return kind(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+
+
+def _build_scheduler(config: TrainConfig, optimizer: torch.optim.Optimizer, steps_per_epoch: int) -> Any:
+    if config.schedule == "one-cycle":
+        return torch.optim.lr_scheduler.OneCycleLR(
+            # One step more than there are: the scheduler is also stepped after the last.
+            optimizer, max_lr=config.learning_rate, total_steps=config.num_epochs * steps_per_epoch + 1
+        )  # fmt: skip
+    factor = config.step_factor if config.schedule == "step" else 1.0
+    return torch.optim.lr_scheduler.StepLR(optimizer, config.step_epochs * steps_per_epoch, factor)
+
+
+def _check_folder(config: TrainConfig, output: Path) -> None:
+    if not (output / "training.json").is_file():
+        return
+    if not config.resume:
+        raise TrainingError(f"{output} already holds a run; pass --resume to go on, or another --output")
+    stored = json.loads((output / "training.json").read_text(encoding="utf-8"))
+    if stored.get("finished"):
+        raise TrainingError(f"the run in {output} is finished; its checkpoint is {output / 'checkpoint'}")
+    if differing := config.differences(stored["config"]):
+        raise TrainingError(f"the run in {output} was started with another {', '.join(differing)}; use the same")
+
+
+def _start_record(output: Path, config: TrainConfig, record: dict[str, Any]) -> None:
+    path = output / "training.json"
+    if config.resume and path.is_file():
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        for key in ("data_sha256", "num_processes"):
+            if stored[key] != record[key]:
+                raise TrainingError(
+                    f"the run in {output} was started with another {key} ({stored[key]}); use the same"
+                )
+    else:
+        write_json(path, record)

@@ -1,0 +1,159 @@
+"""Everything that decides a training run, as one frozen dataclass, and the named recipes."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any, Literal
+
+from leuk_hf.augmentation import Augmentation
+from leuk_hf.errors import TrainingError
+
+# What may differ between a run and its resumption without changing the result.
+_FREE_ON_RESUME = {"output", "resume", "num_workers", "save_steps", "tracker"}
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """One training run.
+
+    Args:
+        source: Folder in a known layout, kaggle:owner/slug, or Hub data set id.
+        output: Folder of the run: checkpoint/, metrics.jsonl, curves.png, split.csv, training.json.
+        recipe: Name of the recipe the defaults come from.
+        weights: Starting weights: scratch, imagenet, shipped, a checkpoint folder, or a Hub id.
+        weights_revision: Branch, tag or commit when weights is a Hub id.
+        class_names: Class folders in index order; "folders" takes them as they are; empty: the four classes.
+        image_size: Edge in pixels; empty: that of the starting weights, 224 from scratch.
+        clahe: Equalise contrast (CLAHE on L of LAB); empty: as the starting weights, on from scratch.
+        augmentation: Training transforms.
+        optimizer: Adam or AdamW.
+        learning_rate: Starting value of step, peak of one-cycle.
+        weight_decay: As the optimizer defines it.
+        schedule: step (every step_epochs epochs times step_factor), one-cycle (over the run), or constant.
+        step_epochs: Epochs between drops of the step schedule.
+        step_factor: Factor of each drop of the step schedule.
+        label_smoothing: Share of each target spread over all classes, in [0, 1).
+        num_epochs: Most epochs to train.
+        patience: Stop after this many epochs without a better validation; empty: never.
+        batch_size: Fields per process and step.
+        gradient_accumulation_steps: Batches per optimizer step.
+        validation_fraction: Share held out to choose the best epoch.
+        test_fraction: Share held out and looked at once, at the end; 0: none.
+        mixed_precision: auto is bfloat16 where the device computes in it, else float32.
+        channels_last: Memory layout that convolutions prefer.
+        num_workers: Processes that prepare images; 0: in the training process.
+        save_steps: Optimizer steps between resumable states, beside one per epoch.
+        seed: Of weights, split, order and augmentation.
+        tracker: Also log to a tracker of Accelerate.
+        resume: Go on where the run in output was stopped.
+        skip_unreadable: Leave unreadable images out instead of stopping.
+        growth_rate: Architecture, from scratch only.
+        block_config: Architecture, from scratch only.
+    """
+
+    source: str = ""
+    output: Path = Path("runs/plain")
+    recipe: Literal["plain", "classic"] = "plain"
+    weights: str = "scratch"
+    weights_revision: str | None = None
+    class_names: tuple[str, ...] = ()
+    image_size: int | None = None
+    clahe: bool | None = None
+    augmentation: Augmentation = "plain"
+    optimizer: Literal["adam", "adamw"] = "adamw"
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.01
+    schedule: Literal["step", "one-cycle", "constant"] = "one-cycle"
+    step_epochs: int = 7
+    step_factor: float = 0.1
+    label_smoothing: float = 0.05
+    num_epochs: int = 8
+    patience: int | None = None
+    batch_size: int = 32
+    gradient_accumulation_steps: int = 1
+    validation_fraction: float = 0.1
+    test_fraction: float = 0.1
+    mixed_precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
+    channels_last: bool = True
+    num_workers: int = 0
+    save_steps: int = 50
+    seed: int = 0
+    tracker: Literal["none", "tensorboard", "trackio"] = "none"
+    resume: bool = False
+    skip_unreadable: bool = False
+    growth_rate: int = 32
+    block_config: tuple[int, ...] = (6, 12, 24, 16)
+
+    def check(self) -> None:
+        """Refuse values that cannot work.
+
+        Raises:
+            TrainingError: Naming the first bad value and its range.
+        """
+        if not self.source:
+            raise TrainingError("no data: give --source FOLDER, kaggle:owner/slug or a Hub data set id")
+        for name in ("num_epochs", "batch_size", "gradient_accumulation_steps", "save_steps", "step_epochs"):
+            if getattr(self, name) < 1:
+                raise TrainingError(f"{name} is {getattr(self, name)}; give at least 1")
+        if self.learning_rate <= 0 or self.weight_decay < 0 or self.num_workers < 0:
+            raise TrainingError("learning_rate must be above 0, weight_decay and num_workers at least 0")
+        if not 0 < self.validation_fraction < 1 or not 0 <= self.test_fraction < 1:
+            raise TrainingError("validation_fraction must lie in (0, 1) and test_fraction in [0, 1)")
+        if not 0 <= self.label_smoothing < 1:
+            raise TrainingError(f"label_smoothing is {self.label_smoothing}; give a share in [0, 1)")
+        if self.image_size is not None and self.image_size < 32:
+            raise TrainingError(f"image_size is {self.image_size}; give at least 32")
+        if self.patience is not None and self.patience < 1:
+            raise TrainingError(f"patience is {self.patience}; give at least 1, or leave it out")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the values as JSON types."""
+        plain = dataclasses.asdict(self)
+        return {**plain, "output": str(self.output), "class_names": list(self.class_names),
+                "block_config": list(self.block_config)}  # fmt: skip
+
+    def differences(self, stored: dict[str, Any]) -> list[str]:
+        """Name the values that keep this config from resuming a run started with `stored` (a `to_dict`)."""
+        return sorted(
+            name for name, value in self.to_dict().items() if name not in _FREE_ON_RESUME and stored.get(name) != value
+        )
+
+
+PLAIN = TrainConfig()
+CLASSIC = TrainConfig(
+    output=Path("runs/classic"),
+    recipe="classic",
+    weights="imagenet",
+    augmentation="classic",
+    optimizer="adam",
+    learning_rate=1e-4,
+    weight_decay=1e-5,
+    schedule="step",
+    label_smoothing=0.0,
+    num_epochs=30,
+    patience=5,
+    test_fraction=0.0,
+)
+RECIPES: dict[str, TrainConfig] = {"plain": PLAIN, "classic": CLASSIC}
+
+
+def smoke_config(config: TrainConfig, folder: Path) -> TrainConfig:
+    """Shrink a run to a tiny network on generated images: seconds instead of hours, the same code.
+
+    Args:
+        config: Recipe to follow.
+        folder: Where the generated smears are.
+    """
+    return dataclasses.replace(
+        config,
+        source=str(folder),
+        weights="scratch",
+        image_size=64,
+        growth_rate=8,
+        block_config=(2, 2, 2, 2),
+        num_epochs=4,
+        batch_size=8,
+        patience=None,
+        save_steps=5,
+    )

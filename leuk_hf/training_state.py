@@ -1,0 +1,71 @@
+"""The resumable state of a run: one safetensors file, replaced whole, with no pickle in it.
+
+Tensors are the model's and the optimizer's; everything else (counters, schedule, best epoch) is JSON in the
+file's metadata. Randomness needs no state: every draw is seeded by (seed, epoch, index) or by the step.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from leuk_hf.errors import TrainingError
+from leuk_hf.files import replacing
+
+
+def save_state(path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, progress: dict[str, Any]) -> None:
+    """Write the state, whole or not at all.
+
+    Args:
+        path: The file; the earlier one stays until the new one is complete.
+        model: Its parameters and buffers are kept in their own dtype.
+        optimizer: Its tensors are kept, its numbers go with `progress`.
+        progress: JSON types only; floats come back bit-equal.
+    """
+    tensors = {f"model/{name}": tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    stored = optimizer.state_dict()
+    for index, entries in stored["state"].items():
+        for key, value in entries.items():
+            tensors[f"optimizer/{index}/{key}"] = torch.as_tensor(value).detach().cpu().contiguous()
+    content = {"progress": progress, "param_groups": stored["param_groups"]}
+    with replacing(path) as temporary:
+        save_file(tensors, temporary, metadata={"state": json.dumps(content)})
+
+
+def load_state(path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """Put a state back.
+
+    Args:
+        path: Written by `save_state`.
+        model: Of the same architecture.
+        optimizer: Over the same parameters.
+
+    Returns:
+        The `progress` that was saved.
+
+    Raises:
+        TrainingError: If the file is damaged or does not fit the model.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            content = json.loads(file.metadata()["state"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+        model.load_state_dict(
+            {name.removeprefix("model/"): value for name, value in tensors.items() if name.startswith("model/")}
+        )
+    except (SafetensorError, OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise TrainingError(f"{path} cannot be resumed ({reason}); start again in another folder") from error
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for name, value in tensors.items():
+        if name.startswith("optimizer/"):
+            _, index, key = name.split("/")
+            state.setdefault(int(index), {})[key] = value
+    groups = [{**group, "betas": tuple(group["betas"])} for group in content["param_groups"]]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+    return content["progress"]
