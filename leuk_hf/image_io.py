@@ -103,7 +103,7 @@ def _decode(image: Image.Image, name: str) -> Image.Image:
     if min(width, height) < MIN_SIDE:
         raise ImageError(f"{name} has {width}x{height} pixels; at least {MIN_SIDE}x{MIN_SIDE} are needed")
     frames = getattr(image, "n_frames", 1)
-    # An MPO (opened as JPEG) is a phone's JPEG with a preview or depth image behind the photo: its first frame is the photo.
+    # An MPO (opened as JPEG) is a phone's JPEG with a preview behind the photo: its first frame is the photo.
     if frames > 1 and image.format != "MPO":
         raise ImageError(f"{name} has {frames} frames; save the one to classify as PNG or JPEG")
     try:

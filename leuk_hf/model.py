@@ -56,6 +56,11 @@ class LeukDenseNet(
         ValueError: If a setting is outside its range.
     """
 
+    features: nn.Sequential
+    global_pool: nn.Module
+    head_drop: nn.Dropout
+    classifier: nn.Linear
+
     def __init__(
         self,
         *,
@@ -74,14 +79,14 @@ class LeukDenseNet(
         if len(set(self.class_names)) < len(self.class_names):
             raise ValueError(f"class_names has a name twice: {', '.join(self.class_names)}")
         self.preprocessor = preprocessor
-        self.architecture = {
+        self.architecture: dict[str, Any] = {
             "growth_rate": growth_rate,
             "block_config": tuple(block_config),
             "bn_size": bn_size,
             "drop_rate": drop_rate,
         }
-        backbone = timm.create_model("densenet121", num_classes=len(self.class_names), **self.architecture)
-        self.num_features = int(backbone.num_features)
+        backbone: Any = timm.create_model("densenet121", num_classes=len(self.class_names), **self.architecture)
+        self.num_features: int = backbone.num_features
         self.features = backbone.features
         self.global_pool = backbone.global_pool
         self.head_drop = backbone.head_drop
@@ -132,7 +137,7 @@ class LeukDenseNet(
         Raises:
             ImageError: If an image cannot be used.
         """
-        several = list(images) if isinstance(images, (list, tuple)) else [images]
+        several: Any = images if isinstance(images, (list, tuple)) else [images]
         return torch.from_numpy(self.preprocessor([load_image(image) for image in several]))
 
     def enhance(self, image: ImageSource) -> Image.Image:
@@ -170,7 +175,7 @@ class LeukDenseNet(
             "leuk_hf": settings,
         }
 
-    def save_pretrained(
+    def save_pretrained(  # type: ignore[override]
         self,
         save_directory: str | Path,
         *,
@@ -272,7 +277,7 @@ class LeukDenseNet(
         Returns:
             A new model in evaluation mode; this one is untouched.
         """
-        stored = {
+        stored: dict[str, Any] = {
             "class_names": self.class_names,
             "preprocessor": self.preprocessor,
             "cam_layer": self.cam_layer,

@@ -90,7 +90,7 @@ class Preprocessor:
             float32 (N, 3, H, W), contiguous.
         """
         scaled = np.asarray(enhanced, dtype=np.float32) / np.float32(255)
-        normalised = (scaled - np.float32(self.mean)) / np.float32(self.std)
+        normalised = (scaled - np.array(self.mean, dtype=np.float32)) / np.array(self.std, dtype=np.float32)
         return np.ascontiguousarray(normalised.transpose(0, 3, 1, 2))
 
     def __call__(self, images: Iterable[Image.Image]) -> np.ndarray:
@@ -111,5 +111,5 @@ class Preprocessor:
             RGB uint8, (W, H): the enhanced image.
         """
         channels_last = np.asarray(pixel_values, dtype=np.float32).transpose(1, 2, 0)
-        scaled = channels_last * np.float32(self.std) + np.float32(self.mean)
+        scaled = channels_last * np.array(self.std, dtype=np.float32) + np.array(self.mean, dtype=np.float32)
         return Image.fromarray(np.round(np.clip(scaled, 0, 1) * 255).astype(np.uint8))

@@ -119,7 +119,9 @@ def render_smear(class_name: str, *, seed: int, image_size: int = 224) -> Image.
     field = _warp(field, look.crenation, rng)
     field = cv2.GaussianBlur(field, (0, 0), rng.uniform(0.0016, 0.0042) * edge)  # not every field is sharp
     photograph = cv2.resize(field, (image_size, image_size), interpolation=cv2.INTER_AREA)
-    photograph += 1.6 * rng.standard_normal(photograph.shape, dtype=np.float32)  # last: depends on the size
+    photograph = photograph + 1.6 * rng.standard_normal(
+        photograph.shape, dtype=np.float32
+    )  # last: depends on the size
     return Image.fromarray(np.clip(np.rint(photograph), 0, 255).astype(np.uint8))
 
 
@@ -211,7 +213,9 @@ def _scatter(
     return np.column_stack([points.real * TALL, points.imag / TALL, radii])
 
 
-def _locate(edge: int, disc: Sequence[float], rng: Generator, *, spread: float) -> tuple[Window, np.ndarray]:
+def _locate(
+    edge: int, disc: Sequence[float] | np.ndarray, rng: Generator, *, spread: float
+) -> tuple[Window, np.ndarray]:
     """Window of a random oval (0 spread: round), and there the distance from its centre, 1 on the outline."""
     row, column, radius = (float(value) * edge for value in disc)
     stretch, turn = float(np.exp(rng.normal(0, spread))), rng.uniform(0, np.pi)
@@ -288,7 +292,7 @@ def _draw_leukocyte(
     drift = (radius - size) * rng.uniform(-0.6, 0.6, 2)  # the nucleus is seldom central
     window, relative = _locate(edge, (row + drift[0], column + drift[1], size), rng, spread=0.06)
     shade = look.chromatin * texture[window] - 0.1 * np.clip(relative, 0, 1) ** 6  # darker membrane
-    mottled = colour * (1 + shade[..., None] * np.float32((1, 1, 0.25)))  # violet: blue hardly varies
+    mottled = colour * (1 + shade[..., None] * np.array((1, 1, 0.25), dtype=np.float32))  # violet: blue hardly varies
     _blend(field, window, mottled, _coverage(relative, size * edge, softness=2.5))
     for _ in range(rng.integers(look.nucleoli[0], look.nucleoli[1] + 1)):
         away = size * rng.uniform(-0.45, 0.45, 2)

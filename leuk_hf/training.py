@@ -311,13 +311,13 @@ def _starting_model(config: TrainConfig, class_names: tuple[str, ...]) -> tuple[
     if config.clahe is not None:
         changes["clahe"] = config.clahe
     if config.weights in ("scratch", "imagenet"):
-        settings = {
+        settings: dict[str, Any] = {
             "class_names": class_names,
             "preprocessor": dataclasses.replace(Preprocessor(), **changes),
         }
         if config.weights == "imagenet":
             return LeukDenseNet.from_imagenet(revision=config.weights_revision, **settings), "imagenet"
-        architecture = {"growth_rate": config.growth_rate, "block_config": config.block_config}
+        architecture: dict[str, Any] = {"growth_rate": config.growth_rate, "block_config": config.block_config}
         return LeukDenseNet(**settings, **architecture), "scratch"
     source = None if config.weights == "shipped" else config.weights
     origin = LeukDenseNet.from_pretrained(source, revision=config.weights_revision)

@@ -1,0 +1,45 @@
+"""The demo: `python app.py`, or the entry of a Hugging Face Space.
+
+Environment: LEUK_MODEL (checkpoint folder or Hub id; by default the one in the package), LEUK_REVISION,
+GRADIO_SERVER_NAME, GRADIO_SERVER_PORT.
+"""
+
+import os
+import sys
+
+# Smear images are nobody else's business: no telemetry, decided before gradio is imported.
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+
+import gradio as gr
+
+from leuk_hf.errors import LeukError
+from leuk_hf.model import checkpoint_source
+from leuk_hf.prediction import load_predictor
+from leuk_hf.space.demo import CSS, build_demo
+
+
+def main() -> int:
+    """Load the checkpoint and serve until stopped; exit code 2 when the checkpoint cannot be loaded."""
+    revision = os.environ.get("LEUK_REVISION") or None
+    try:
+        model = load_predictor(revision=revision)
+    except LeukError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    name = checkpoint_source() or "shipped checkpoint"
+    demo = build_demo(model, model_name=f"{name}@{revision}" if revision else name)
+    demo.queue(max_size=64, api_open=False)
+    demo.launch(
+        theme=gr.themes.Soft(primary_hue="indigo"),
+        css=CSS,
+        max_file_size="64mb",
+        run_history=False,
+        enable_monitoring=False,
+        footer_links=["api"],
+        share=False,
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,57 @@
+"""Where a class's evidence lies, by Captum.
+
+Shared contract: attribution is signed float32 (N, 1, h, w) at the layer's size; no ReLU is applied, so negative
+values argue against the target. The model is left as found: no hooks, no gradients, no change of mode, also
+after an error, and several threads may explain with one model at once.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from captum.attr import LayerGradCam
+
+from leuk_hf.model import LeukDenseNet
+
+
+def grad_cam(
+    model: LeukDenseNet,
+    pixel_values: torch.Tensor,
+    target: int | Sequence[int] | torch.Tensor,
+    layer: str | None = None,
+) -> torch.Tensor:
+    """Explain one class per image by Grad-CAM: channel-mean gradients of the logit weigh the activations.
+
+    Source: Selvaraju et al., https://arxiv.org/abs/1610.02391; computed by `captum.attr.LayerGradCam`, in
+    evaluation mode and outside of autocast.
+
+    Args:
+        model: On any device, in any mode.
+        pixel_values: float32 (N, 3, H, W).
+        target: Class index for all images, or one per image.
+        layer: One of `model.cam_layers`; by default `model.cam_layer`.
+
+    Returns:
+        float32 (N, 1, h, w), detached, on the model's device. All zero when no gradient reaches the layer.
+
+    Raises:
+        ValueError: If the layer is unknown, or a target is not a class index.
+    """
+    targets = [target] * len(pixel_values) if isinstance(target, int) else [int(index) for index in target]
+    count = len(model.class_names)
+    if len(targets) != len(pixel_values) or any(not 0 <= index < count for index in targets):
+        raise ValueError(f"target is {target!r}; give a class index from 0 to {count - 1}, or one for each image")
+    replica = _replica(model)
+    # Captum needs autograd, also for callers inside no_grad or inference_mode.
+    with torch.inference_mode(False), torch.enable_grad(), torch.autocast(pixel_values.device.type, enabled=False):
+        images = pixel_values.detach().clone().float().to(next(replica.parameters()).device)
+        method = LayerGradCam(replica, replica.layer(layer or model.cam_layer))
+        return method.attribute(images, target=targets).detach().float()
+
+
+def _replica(model: LeukDenseNet) -> LeukDenseNet:
+    """Copy the modules but share every tensor: Captum's hooks then never touch the caller's model."""
+    shared = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
+    return copy.deepcopy(model, shared).eval()

@@ -1,0 +1,191 @@
+"""From images to predictions: class, probabilities, and what to be careful about.
+
+Shared contract: images are whatever `load_image` takes; probabilities are floats by class name, summing to 1.
+This version's probabilities are the softmax of the logits, not calibrated, and no image is refused for its
+content: a photo of a cat gets a class too. Each prediction's `reasons` say what is known to be doubtful.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from PIL import Image
+
+from leuk_hf.errors import LeukError
+from leuk_hf.image_io import ImageSource, load_image
+from leuk_hf.model import LeukDenseNet, checkpoint_source
+
+SET_COVERAGE = 0.95
+_CLOSE_CALL = 0.5
+
+
+@dataclasses.dataclass(frozen=True)
+class Prediction:
+    """One field's answer.
+
+    Args:
+        label: The most probable class, also when refused.
+        probabilities: Class name -> probability in [0, 1], in index order, summing to 1.
+        prediction_set: The most probable classes, best first, until their probabilities reach `SET_COVERAGE`; it
+            always contains the label. Without calibration it promises no coverage.
+        in_distribution_score: log-sum-exp of the logits, higher = more like the training fields (the negative
+            energy of Liu et al. 2020, https://arxiv.org/abs/2010.03759). No threshold has been fitted to it.
+        answered: False when the image is refused; this version refuses none that can be decoded.
+        reasons: Plain sentences: why refused, or what to be careful about.
+    """
+
+    label: str
+    probabilities: dict[str, float]
+    prediction_set: tuple[str, ...]
+    in_distribution_score: float
+    answered: bool
+    reasons: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the fields as JSON types."""
+        return {**dataclasses.asdict(self), "prediction_set": list(self.prediction_set), "reasons": list(self.reasons)}
+
+
+def load_predictor(
+    source: str | Path | None = None,
+    *,
+    backend: Literal["auto", "torch"] = "auto",
+    revision: str | None = None,
+) -> LeukDenseNet:
+    """Load what `predict` needs.
+
+    Args:
+        source: Checkpoint folder or Hub id; by default the one named by `LEUK_MODEL`, else the shipped one.
+        backend: "torch", or "auto", which is torch in this version.
+        revision: Branch, tag or commit of a Hub id.
+
+    Raises:
+        CheckpointError: If the checkpoint cannot be loaded.
+        LeukError: If the backend is unknown.
+    """
+    if backend not in ("auto", "torch"):
+        raise LeukError(f"there is no backend {backend!r}; this version has torch (also as auto)")
+    return LeukDenseNet.from_pretrained(source or checkpoint_source(), revision=revision)
+
+
+def predict(
+    model: LeukDenseNet,
+    images: ImageSource | Iterable[ImageSource],
+    *,
+    batch_size: int = 8,
+) -> list[Prediction]:
+    """Classify images.
+
+    Args:
+        model: From `LeukDenseNet.from_pretrained` or `load_predictor`; used in evaluation mode.
+        images: One image or several: path, bytes, PIL image, or uint8 array (H, W, 3), RGB. An array with four
+            dimensions is a batch.
+        batch_size: Images per forward pass, at least 1; does not change the answers beyond rounding.
+
+    Returns:
+        One prediction per image, in order.
+
+    Raises:
+        ImageError: If an image cannot be used; use `load_image` first to handle images one by one.
+        ValueError: If batch_size is below 1.
+    """
+    if batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size}; give at least 1")
+    predictions: list[Prediction] = []
+    for batch in _batches(_one_by_one(images), batch_size):
+        logits = compute_logits(model, model.preprocess(batch))
+        predictions += [interpret(model, row, image) for row, image in zip(logits, batch, strict=True)]
+    return predictions
+
+
+def compute_logits(model: LeukDenseNet, pixel_values: torch.Tensor) -> np.ndarray:
+    """Run one forward pass in evaluation mode, leaving the model's mode as it was.
+
+    Args:
+        model: On any device.
+        pixel_values: float32 (N, 3, H, W).
+
+    Returns:
+        float64 (N, K).
+    """
+    modes = [(module, module.training) for module in model.modules() if module.training]
+    parameter = next(model.parameters())
+    try:
+        if modes:
+            model.eval()
+        with torch.no_grad():
+            logits = model(pixel_values.to(parameter.device, parameter.dtype))
+    finally:
+        for module, training in modes:
+            module.training = training
+    return logits.double().cpu().numpy()
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Turn logits (..., K) into probabilities (..., K)."""
+    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return exponentials / exponentials.sum(axis=-1, keepdims=True)
+
+
+def interpret(model: LeukDenseNet, logits: np.ndarray, image: Image.Image) -> Prediction:
+    """Turn one image's logits into its prediction.
+
+    Args:
+        model: For class names and image size.
+        logits: float64 (K,).
+        image: RGB, as decoded: its size decides some of the cautions.
+    """
+    probabilities = softmax(logits)
+    order = np.argsort(-probabilities, kind="stable")
+    needed = int(np.searchsorted(np.cumsum(probabilities[order]), SET_COVERAGE)) + 1
+    names = model.class_names
+    return Prediction(
+        label=names[order[0]],
+        probabilities={name: float(value) for name, value in zip(names, probabilities, strict=True)},
+        prediction_set=tuple(names[index] for index in order[:needed]),
+        in_distribution_score=float(logits.max() + np.log(np.exp(logits - logits.max()).sum())),
+        answered=True,
+        reasons=tuple(_cautions(probabilities[order], image, model.preprocessor.image_size)),
+    )
+
+
+def _cautions(descending: np.ndarray, image: Image.Image, image_size: int) -> Iterator[str]:
+    if descending[0] < _CLOSE_CALL:
+        yield "No class has even half of the probability: the model cannot tell."
+    longer, shorter = max(image.size), min(image.size)
+    if longer > 1.6 * shorter:
+        yield f"The image is {image.width}x{image.height} pixels; squashed to a square, its cells are distorted."
+    if shorter < image_size / 2:
+        yield f"The image is small ({image.width}x{image.height} pixels); it was enlarged to {image_size} pixels."
+    pixels = np.asarray(image.resize((64, 64)), dtype=np.int16)
+    if np.ptp(pixels, axis=2).max() < 12:
+        yield "The image has no colour; the model was trained on stained, coloured smears."
+    elif pixels.std() < 4:
+        yield "The image is nearly uniform; it does not look like a smear field."
+
+
+def _one_by_one(images: ImageSource | Iterable[ImageSource]) -> Iterator[Image.Image]:
+    single = isinstance(images, (str, Path, bytes, bytearray, memoryview, Image.Image))
+    if single or (isinstance(images, np.ndarray) and images.ndim < 4) or not isinstance(images, Iterable):
+        yield load_image(images)  # type: ignore[arg-type]
+        return
+    image: Any
+    for number, image in enumerate(images):
+        named = isinstance(image, (str, Path)) or bool(getattr(image, "filename", ""))
+        yield load_image(image, name=None if named else f"image {number}")
+
+
+def _batches(images: Iterator[Image.Image], batch_size: int) -> Iterator[list[Image.Image]]:
+    batch: list[Image.Image] = []
+    for image in images:
+        batch.append(image)
+        if len(batch) == batch_size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

@@ -1,0 +1,102 @@
+"""Evaluate a checkpoint on labelled fields: results.json, predictions.csv and plots.
+
+python scripts/evaluate.py --model runs/plain/checkpoint --source leukemia --split runs/plain/split.csv --part test
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import shlex
+import sys
+from pathlib import Path
+
+from leuk_hf.errors import DataError, LeukError
+
+
+@dataclasses.dataclass(frozen=True)
+class Arguments:
+    """What to evaluate.
+
+    Args:
+        source: Folder in a known layout, kaggle:owner/slug, or Hub data set id.
+        model: Checkpoint folder or Hub id; empty: LEUK_MODEL, else the shipped checkpoint.
+        revision: Branch, tag or commit when model is a Hub id.
+        split: Split table (CSV with the columns file and split); empty: every field.
+        part: Part of the split to evaluate.
+        protocol: Name of the entry in results.json, such as random, grouped or acquisition.
+        output: Folder for results.json, predictions.csv and plots.
+        batch_size: Fields per forward pass.
+        seed: Of the bootstrap.
+        skip_unreadable: Leave unreadable images out instead of stopping.
+    """
+
+    source: str
+    model: str | None = None
+    revision: str | None = None
+    split: Path | None = None
+    part: str = "test"
+    protocol: str = "random"
+    output: Path = Path("results")
+    batch_size: int = 16
+    seed: int = 0
+    skip_unreadable: bool = False
+
+
+def run(arguments: Arguments, command: str) -> dict:
+    """Evaluate and write; gives the entry that went into results.json."""
+    from leuk_hf.data import load_smears
+    from leuk_hf.evaluation import evaluate, merge_results, write_plots
+    from leuk_hf.files import replacing
+    from leuk_hf.labels import CLASS_NAMES
+    from leuk_hf.prediction import load_predictor
+    from leuk_hf.provenance import provenance
+    from leuk_hf.splits import read_split
+
+    if arguments.batch_size < 1:
+        raise DataError(f"batch_size is {arguments.batch_size}; give at least 1")
+    model = load_predictor(arguments.model, revision=arguments.revision)
+    names = None if model.class_names == CLASS_NAMES else model.class_names
+    dataset = load_smears(
+        arguments.source, class_names=names, skip_unreadable=arguments.skip_unreadable, progress=True
+    )
+    if arguments.split:
+        dataset = dataset.select(read_split(arguments.split, dataset, arguments.part))
+    part = arguments.part if arguments.split else "all"
+    results = evaluate(model, dataset, batch_size=arguments.batch_size, progress=True)
+    entry = {"part": part, **results.summary(seed=arguments.seed), **provenance(command)}
+    merge_results(arguments.output / "results.json", "protocols", arguments.protocol, entry)
+    table = arguments.output / "predictions.csv"
+    with replacing(table) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["file", "true", "predicted", *results.class_names])
+        for path, label, row in zip(results.paths, results.labels, results.probabilities, strict=True):
+            true, predicted = results.class_names[label], results.class_names[row.argmax()]
+            writer.writerow([path, true, predicted, *(f"{value:.6f}" for value in row)])
+    title = f"{arguments.protocol} split, {part} ({len(dataset)} fields)"
+    write_plots(model, dataset, results, arguments.output, title=title)
+    return entry
+
+
+def main(arguments: list[str]) -> int:
+    """Parse, evaluate, print the table; the exit code is 0, or 2 for a user's mistake."""
+    try:
+        import tyro
+    except ModuleNotFoundError:
+        print('error: tyro is not installed; run: pip install -e ".[scripts]"', file=sys.stderr)
+        return 2
+    parsed = tyro.cli(Arguments, args=arguments, description=__doc__, prog="scripts/evaluate.py")
+    try:
+        entry = run(parsed, shlex.join(["python", "scripts/evaluate.py", *arguments]))
+    except LeukError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    from leuk_hf.model_card import results_table
+
+    print(results_table({"protocols": {parsed.protocol: entry}}))
+    print(f"\nwritten to {parsed.output}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
