@@ -6,6 +6,7 @@ GRADIO_SERVER_NAME, GRADIO_SERVER_PORT.
 
 import os
 import sys
+from pathlib import Path
 
 # Smear images are nobody else's business: no telemetry, decided before gradio is imported.
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
@@ -26,7 +27,9 @@ def main() -> int:
     except LeukError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    name = checkpoint_source() or "shipped checkpoint"
+    source = checkpoint_source() or "shipped checkpoint"
+    # Visitors need not know where a folder lies on this machine.
+    name = "/".join(Path(source).parts[-2:])
     demo = build_demo(model, model_name=f"{name}@{revision}" if revision else name)
     demo.queue(max_size=64, api_open=False)
     demo.launch(

@@ -152,7 +152,7 @@ def read_state_dict(path: Path, expected: dict[str, torch.Tensor]) -> dict[str, 
         raise CheckpointError(f"{path} is damaged ({_short(error)}); copy or download it again") from error
     missing, unknown = sorted(set(expected) - set(state_dict)), sorted(set(state_dict) - set(expected))
     if missing or unknown:
-        parts = [f"lacks {_listed(missing)}"] * bool(missing) + [f"has unknown {_listed(unknown)}"] * bool(unknown)
+        parts = [f"{verb} {_listed(names)}" for verb, names in (("lacks", missing), ("has unknown", unknown)) if names]
         raise CheckpointError(f"{path} does not fit its config: it {' and '.join(parts)}")
     for name, tensor in state_dict.items():
         if tensor.shape != expected[name].shape:

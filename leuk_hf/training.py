@@ -173,7 +173,6 @@ class _Run:
             while progress.epoch < config.num_epochs and not self._out_of_patience():
                 self._train_epoch(bar)
                 self._end_epoch()
-        self.accelerator.end_training()
         record = {**self.record, "epochs": progress.epoch, "best": progress.rows[progress.best_epoch]}
         record["seconds"] = round(sum(row["seconds"] for row in progress.rows), 1)
         if self.accelerator.is_main_process:
@@ -181,6 +180,7 @@ class _Run:
             write_json(self.output / "training.json", {**record, "finished": True})
             self.state_path.unlink(missing_ok=True)
         self.accelerator.wait_for_everyone()
+        self.accelerator.end_training()  # last: it also takes the process group down
         return record
 
     def _loader(self, rows: Dataset, *, training: bool) -> DataLoader:

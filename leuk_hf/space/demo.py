@@ -27,6 +27,7 @@ CSS = """
 .leuk-bar {display: flex; gap: 0.6em; align-items: center; font-size: var(--text-sm)}
 .leuk-bar div {flex: 1; height: 10px; border-radius: 5px; background:
   linear-gradient(90deg, #30123b, #4777ef, #1bcfd4, #62fc6b, #d2e935, #fe9b2d, #db3a07, #7a0403)}
+.leuk-image img {width: 100%; height: 100%; object-fit: contain}
 .leuk-verdict h3 {margin: 0}
 .leuk-verdict ul {margin: 0.3em 0 0 1.2em; padding: 0}
 """
@@ -79,11 +80,16 @@ def build_demo(model: LeukDenseNet, *, model_name: str) -> gr.Blocks:
             if model.class_names[0] == "Benign"
             else f"# leuk_hf\nSorts a field of a blood smear into {', '.join(map(html.escape, model.class_names))}."
         )
-        gr.Markdown(f"**{NOTICE}** Images are not stored.", elem_classes="leuk-notice")
+        gr.HTML(f'<div class="leuk-notice"><b>{NOTICE}</b> Uploads are deleted after an hour.</div>')
         with gr.Row():
             with gr.Column():
                 image = SmearImage(
-                    label="Field of view", sources=["upload", "clipboard"], height=340, buttons=["fullscreen"]
+                    label="Field of view",
+                    sources=["upload", "clipboard"],
+                    height=340,
+                    buttons=["fullscreen"],
+                    elem_classes="leuk-image",
+                    alt_text="The field to classify",
                 )
                 files = sorted(EXAMPLES.glob("*.png"))
                 if files:
@@ -107,7 +113,13 @@ def build_demo(model: LeukDenseNet, *, model_name: str) -> gr.Blocks:
                 words = gr.Markdown(label="Verdict", elem_classes="leuk-verdict")
                 probabilities = gr.Label(label="Class probabilities (not calibrated)", show_heading=False)
                 picture = gr.Image(
-                    label="Grad-CAM", format="png", interactive=False, height=340, alt_text="Grad-CAM overlay"
+                    label="Grad-CAM",
+                    format="png",
+                    interactive=False,
+                    height=340,
+                    buttons=["fullscreen", "download"],
+                    elem_classes="leuk-image",
+                    alt_text="Grad-CAM overlay",
                 )
                 gr.HTML(BAR)
                 opacity = gr.Slider(0, 1, value=0.45, step=0.05, label="Heatmap opacity")

@@ -1,0 +1,39 @@
+"""Shared fixtures; no test touches the network or the user's caches."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+# Before the first import of a Hugging Face library, which reads these once.
+os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="leuk-hf-tests-")
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import pytest
+import torch
+
+from leuk_hf.model import LeukDenseNet
+from leuk_hf.preprocessing import Preprocessor
+from leuk_hf.synthetic import write_smears
+
+atexit.register(shutil.rmtree, os.environ["HF_HOME"], ignore_errors=True)
+
+
+@pytest.fixture
+def tiny_model() -> LeukDenseNet:
+    """A network of four blocks that runs in milliseconds, the same in every test, in evaluation mode."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = LeukDenseNet(growth_rate=8, block_config=(2, 2, 2, 2), preprocessor=Preprocessor(image_size=64))
+    return model.eval()
+
+
+@pytest.fixture(scope="session")
+def smear_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two synthetic fields of each of the four classes; read only."""
+    folder = tmp_path_factory.mktemp("smears")
+    write_smears(folder, fields_per_class=2, seed=0, image_size=48)
+    return folder

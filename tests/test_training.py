@@ -1,0 +1,238 @@
+"""Training: resumable to the same weights after SIGKILL, refusals in one sentence, several processes."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from leuk_hf.errors import CheckpointError, TrainingError
+from leuk_hf.model import LeukDenseNet
+from leuk_hf.synthetic import write_smears
+from leuk_hf.training import train
+from leuk_hf.training_config import CLASSIC, PLAIN, TrainConfig
+
+ROOT = Path(__file__).parent.parent
+TINY = {"growth_rate": 4, "block_config": (1, 1, 1, 1), "image_size": 32, "batch_size": 4, "save_steps": 1}
+
+
+@pytest.fixture(scope="module")
+def smears(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("smears")
+    write_smears(folder, fields_per_class=6, seed=1, image_size=32)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def config(smears):
+    return dataclasses.replace(PLAIN, source=str(smears), num_epochs=3, **TINY)
+
+
+@pytest.fixture(scope="module")
+def finished(config, tmp_path_factory):
+    output = tmp_path_factory.mktemp("run") / "out"
+    record = train(dataclasses.replace(config, output=output), command="train")
+    return output, record
+
+
+def command(config, output, *extra):
+    options = ["--source", config.source, "--output", str(output), "--num-epochs", str(config.num_epochs)]
+    for name, value in TINY.items():
+        values = value if isinstance(value, tuple) else (value,)
+        options += [f"--{name.replace('_', '-')}", *map(str, values)]
+    return [sys.executable, str(ROOT / "scripts" / "train.py"), *options, *extra]
+
+
+def weights(output):
+    return load_file(output / "checkpoint" / "model.safetensors")
+
+
+def comparable(output):
+    rows = [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in row.items() if "second" not in key} for row in rows]
+
+
+def test_run_leaves_its_files(finished, config):
+    output, record = finished
+    assert {path.name for path in output.iterdir()} == {
+        "checkpoint", "curves.png", "metrics.jsonl", "split.csv", "training.json"
+    }  # fmt: skip
+    stored = json.loads((output / "checkpoint" / "training.json").read_text())
+    assert stored == record and stored["command"] == "train" and stored["config"]["seed"] == 0
+    assert stored["fields"]["train"] == {"Benign": 4, "Early Pre-B": 4, "Pre-B": 4, "Pro-B": 4}
+    assert stored["fields"]["test"] == {"Benign": 1, "Early Pre-B": 1, "Pre-B": 1, "Pro-B": 1}
+    assert LeukDenseNet.from_pretrained(output / "checkpoint").preprocessor.image_size == 32
+    assert len(comparable(output)) == 3
+
+
+def test_best_epoch_is_the_one_kept(finished):
+    output, record = finished
+    rows = comparable(output)
+    best = max(rows, key=lambda row: (row["validation_balanced_accuracy"], -row["validation_loss"]))
+    assert record["best"]["epoch"] == best["epoch"]
+
+
+def test_same_seed_gives_the_same_weights_and_another_does_not(finished, config, tmp_path):
+    train(dataclasses.replace(config, output=tmp_path / "again"))
+    train(dataclasses.replace(config, output=tmp_path / "other", seed=1))
+    first, again, other = weights(finished[0]), weights(tmp_path / "again"), weights(tmp_path / "other")
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not torch.equal(first["classifier.weight"], other["classifier.weight"])
+
+
+def test_worker_processes_change_nothing(finished, config, tmp_path):
+    train(dataclasses.replace(config, output=tmp_path / "workers", num_workers=2))
+    first, again = weights(finished[0]), weights(tmp_path / "workers")
+    assert all(torch.equal(first[name], again[name]) for name in first)
+
+
+def test_killed_in_an_epoch_and_resumed_equals_uninterrupted(config, tmp_path):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    # One thread in both runs: sums over threads may round differently.
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    config = dataclasses.replace(config, num_epochs=12)
+    subprocess.run(command(config, whole), check=True, env=environment, capture_output=True)
+    process = subprocess.Popen(command(config, broken), env=environment, stderr=subprocess.DEVNULL)
+    state = broken / "state.safetensors"
+    deadline = time.monotonic() + 120
+    kills = 0
+    while kills < 2 and time.monotonic() < deadline:
+        # 4 steps an epoch and a state after each: wait for one in the middle of an epoch.
+        progress = read_progress(state)
+        if progress and progress["batches"] in (1, 2) and progress["epoch"] >= 1 + 4 * kills:
+            process.kill()
+            process.wait()
+            kills += 1
+            if kills < 2:
+                process = subprocess.Popen(
+                    command(config, broken, "--resume"), env=environment, stderr=subprocess.DEVNULL
+                )
+        elif process.poll() is not None:
+            pytest.fail("the run ended before it could be killed")
+    assert kills == 2
+    subprocess.run(command(config, broken, "--resume"), check=True, env=environment, capture_output=True)
+    first, second = weights(whole), weights(broken)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert comparable(whole) == comparable(broken)
+
+
+def read_progress(state):
+    from safetensors import safe_open
+
+    if not state.is_file():
+        return None
+    with safe_open(state, framework="pt") as file:
+        return json.loads(file.metadata()["state"])["progress"]
+
+
+def test_two_processes_train_and_say_so(config, tmp_path):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "0"]
+    launcher += ["--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0"]
+    done = subprocess.run(
+        [*launcher, *command(config, tmp_path / "two")[1:]], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count("2 process(es) x batch 4") == 1
+    record = json.loads((tmp_path / "two" / "training.json").read_text())
+    assert record["num_processes"] == 2
+    # 16 training fields, two processes of 4: two steps an epoch.
+    assert comparable(tmp_path / "two")[-1]["step"] == 6
+
+
+def test_gradient_accumulation_halves_the_steps(config, tmp_path):
+    train(dataclasses.replace(config, output=tmp_path / "out", gradient_accumulation_steps=2))
+    assert comparable(tmp_path / "out")[-1]["step"] == 6
+
+
+def test_patience_stops_early(config, tmp_path):
+    # With a learning rate of nearly nothing the first epoch's balanced accuracy is never beaten by much.
+    frozen = dataclasses.replace(config, learning_rate=1e-12, weight_decay=0.0, patience=2, num_epochs=30)
+    record = train(dataclasses.replace(frozen, output=tmp_path / "out", schedule="constant"))
+    assert record["epochs"] == record["best"]["epoch"] + 2 < 30
+
+
+def test_fine_tuning_on_other_classes(finished, tmp_path):
+    folder = tmp_path / "slides"
+    write_smears(folder, fields_per_class=6, seed=2, image_size=32, class_names=("blast", "other", "smudge"))
+    config = TrainConfig(
+        source=str(folder), output=tmp_path / "tuned", class_names=("folders",), num_epochs=1, batch_size=4,
+        weights=str(finished[0] / "checkpoint"),
+    )  # fmt: skip
+    record = train(config)
+    assert record["class_names"] == ["blast", "other", "smudge"]
+    tuned = LeukDenseNet.from_pretrained(tmp_path / "tuned" / "checkpoint")
+    assert tuned.class_names == ("blast", "other", "smudge") and tuned.preprocessor.image_size == 32
+
+
+def test_a_finished_or_foreign_folder_is_refused(finished, config):
+    output = finished[0]
+    before = (output / "training.json").read_text()
+    with pytest.raises(TrainingError, match="already holds a run"):
+        train(dataclasses.replace(config, output=output))
+    with pytest.raises(TrainingError, match="is finished"):
+        train(dataclasses.replace(config, output=output, resume=True))
+    assert (output / "training.json").read_text() == before
+
+
+def test_resuming_with_other_settings_is_refused(finished, config, tmp_path):
+    output = tmp_path / "out"
+    output.mkdir()
+    stored = json.loads((finished[0] / "training.json").read_text())
+    del stored["finished"]
+    (output / "training.json").write_text(json.dumps(stored))
+    with pytest.raises(TrainingError, match="another learning_rate, seed"):
+        train(dataclasses.replace(config, output=output, resume=True, seed=5, learning_rate=1.0))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"source": ""}, "no data"),
+        ({"batch_size": 0}, "batch_size is 0"),
+        ({"batch_size": 64}, "smaller --batch-size"),
+        ({"learning_rate": 0.0}, "learning_rate"),
+        ({"validation_fraction": 1.0}, "validation_fraction"),
+        ({"label_smoothing": 1.0}, "label_smoothing is 1.0"),
+        ({"image_size": 8}, "image_size is 8"),
+    ],
+)
+def test_bad_values_get_one_sentence(config, tmp_path, change, message):
+    with pytest.raises(TrainingError, match=message) as error:
+        train(dataclasses.replace(config, output=tmp_path / "out", **change))
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_classic_is_the_published_recipe():
+    assert (CLASSIC.optimizer, CLASSIC.learning_rate, CLASSIC.weight_decay) == ("adam", 1e-4, 1e-5)
+    assert (CLASSIC.schedule, CLASSIC.step_epochs, CLASSIC.step_factor) == ("step", 7, 0.1)
+    assert (CLASSIC.patience, CLASSIC.batch_size, CLASSIC.validation_fraction) == (5, 32, 0.1)
+    assert (CLASSIC.weights, CLASSIC.augmentation, CLASSIC.label_smoothing) == ("imagenet", "classic", 0.0)
+
+
+def test_classic_without_network_gets_one_sentence(smears, tmp_path):
+    with pytest.raises(CheckpointError, match="Hub cannot be reached"):
+        train(dataclasses.replace(CLASSIC, source=str(smears), output=tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_smoke_run_and_script_errors(tmp_path):
+    script = str(ROOT / "scripts" / "train.py")
+    done = subprocess.run([sys.executable, script, "--smoke"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "best epoch" in done.stdout and "1 process(es)" in done.stdout
+    (run,) = (tmp_path / "runs").iterdir()
+    assert (run / "curves.png").stat().st_size > 5000
+    wrong = subprocess.run(
+        [sys.executable, script, "--source", "nowhere"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert wrong.returncode == 2 and wrong.stderr.strip() == (
+        "error: nowhere does not exist; give the folder that holds the class folders"
+    )

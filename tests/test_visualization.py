@@ -1,0 +1,120 @@
+"""Heatmaps and overlays: hot is warm, cold is cool, nothing is nothing, and width is not height."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from leuk_hf.visualization import colour_bar, colourise, overlay, to_heatmap
+
+RAMP = np.linspace(0, 1, 8, dtype=np.float32).reshape(1, 8).repeat(3, axis=0)
+
+
+def smear(width: int = 60, height: int = 40) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8))
+
+
+def test_hottest_is_warm_and_coldest_is_cool():
+    coloured = colourise(to_heatmap(RAMP, (64, 24))).astype(int)
+    red, _, blue = np.moveaxis(coloured, -1, 0)
+    assert (red[:, -1] > blue[:, -1] + 50).all()
+    assert (blue[:, 0] > red[:, 0]).all()
+
+
+def test_colour_bar_runs_from_cool_to_warm():
+    bar = colour_bar(100, 5)
+    assert bar.size == (100, 5)
+    red, _, blue = np.moveaxis(np.asarray(bar).astype(int), -1, 0)
+    assert blue[2, 10] > red[2, 10] + 50
+    assert red[2, 90] > blue[2, 90] + 50
+
+
+def test_heatmap_has_the_size_of_the_image():
+    heatmap = to_heatmap(RAMP, (60, 40))
+    assert heatmap.shape == (40, 60)
+    assert heatmap.dtype == np.float32
+    assert heatmap.min() == 0
+    assert heatmap.max() == 1
+
+
+def test_heatmap_keeps_its_place_on_a_wide_image():
+    attribution = np.zeros((4, 4))
+    attribution[0, 3] = 2.0  # top right
+    heatmap = to_heatmap(attribution, (80, 24))
+    row, column = np.unravel_index(heatmap.argmax(), heatmap.shape)
+    assert (row, column) == (0, 79) or (row < 6 and column > 60)
+    assert heatmap[12:, :40].max() == 0
+
+
+def test_heatmap_of_a_ramp_rises_along_it():
+    heatmap = to_heatmap(RAMP, (64, 24))
+    assert (np.diff(heatmap, axis=1) >= 0).all()
+    np.testing.assert_allclose(heatmap[0], heatmap[-1], atol=1e-6)
+
+
+def test_values_against_the_target_are_ignored():
+    attribution = np.array([[-5.0, 0.0], [1.0, 3.0]])
+    np.testing.assert_array_equal(
+        to_heatmap(attribution, (20, 20)), to_heatmap(np.array([[0.0, 0.0], [1.0, 3.0]]), (20, 20))
+    )
+
+
+@pytest.mark.parametrize("attribution", [np.zeros((3, 3)), np.full((3, 3), -1.0)])
+def test_nothing_for_the_target_gives_an_empty_map_and_the_image_alone(attribution):
+    heatmap = to_heatmap(attribution, (60, 40))
+    assert heatmap.shape == (40, 60)
+    assert not heatmap.any()
+    image = smear()
+    shown = overlay(image, heatmap, opacity=0.8)
+    assert shown is not image
+    assert shown.tobytes() == image.tobytes()
+
+
+@pytest.mark.parametrize("scale", [1e-42, 1e-30, 1e30])
+def test_heatmap_does_not_depend_on_the_scale(scale):
+    np.testing.assert_allclose(to_heatmap(RAMP * scale, (64, 24)), to_heatmap(RAMP, (64, 24)), atol=0.01)
+
+
+@pytest.mark.parametrize("size", [(16, 16), (16, 200), (200, 16), (56, 56)])
+def test_an_image_smaller_than_the_map_still_shows_the_hottest_place(size):
+    attribution = np.zeros((56, 56))
+    attribution[0, 55] = 1.0  # between the sampled points when only one in 3.5 is looked at
+    heatmap = to_heatmap(attribution, size)
+    assert np.isfinite(heatmap).all()
+    assert heatmap.max() == 1
+    assert heatmap[0, -1] == 1
+
+
+@pytest.mark.parametrize("bad", [np.zeros((1, 3, 3)), np.zeros(4), np.array([[np.nan, 1.0]]), np.array([[np.inf]])])
+def test_bad_maps_are_refused(bad):
+    with pytest.raises(ValueError, match="attribution"):
+        to_heatmap(bad, (20, 20))
+
+
+def test_opacity_from_image_to_heatmap():
+    image, heatmap = smear(), to_heatmap(RAMP, (60, 40))
+    coloured = colourise(heatmap)
+    assert overlay(image, heatmap, opacity=0).tobytes() == image.tobytes()
+    assert np.array_equal(np.asarray(overlay(image, heatmap, opacity=1)), coloured)
+    middle = (np.asarray(image).astype(float) + coloured) / 2
+    assert np.abs(np.asarray(overlay(image, heatmap, opacity=0.5)) - middle).max() <= 1
+
+
+def test_overlay_leaves_the_image_alone():
+    image = smear()
+    shown = overlay(image, to_heatmap(RAMP, image.size))
+    assert (shown.mode, shown.size) == ("RGB", (60, 40))
+    assert image.tobytes() == smear().tobytes()
+
+
+@pytest.mark.parametrize("size", [(40, 60), (60, 41), (1, 1)])
+def test_heatmaps_of_another_size_are_refused(size):
+    with pytest.raises(ValueError, match="40 high, 60 wide"):
+        overlay(smear(), to_heatmap(RAMP, size))
+
+
+@pytest.mark.parametrize("opacity", [-0.1, 1.1, float("nan")])
+def test_opacity_outside_its_range_is_refused(opacity):
+    with pytest.raises(ValueError, match="opacity"):
+        overlay(smear(), to_heatmap(RAMP, (60, 40)), opacity=opacity)
