@@ -62,7 +62,9 @@ def main(address: str, folder: Path) -> None:
         slider = page.get_by_label("number input for Heatmap opacity")
         slider.fill("0.9")
         slider.press("Enter")
-        page.wait_for_function("old => document.querySelector('img[alt=\"Grad-CAM overlay\"]').src !== old", arg=before)
+        page.wait_for_function(
+            "old => document.querySelector('img[alt=\"Grad-CAM overlay\"]').src !== old", arg=before
+        )
         page.reload()
         with tempfile.TemporaryDirectory() as temporary:
             wrong = Path(temporary) / "notes.png"

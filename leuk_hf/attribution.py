@@ -39,14 +39,18 @@ def grad_cam(
     Raises:
         ValueError: If the layer is unknown, or a target is not a class index.
     """
-    targets = [target] * len(pixel_values) if isinstance(target, int) else [int(index) for index in target]
+    given = torch.as_tensor(target)
+    indices = given.reshape(-1).tolist()
+    targets = indices * len(pixel_values) if given.ndim == 0 else indices
     count = len(model.class_names)
-    if len(targets) != len(pixel_values) or any(not 0 <= index < count for index in targets):
+    whole = not (given.is_floating_point() or given.dtype == torch.bool)
+    if not whole or len(targets) != len(pixel_values) or any(not 0 <= index < count for index in targets):
         raise ValueError(f"target is {target!r}; give a class index from 0 to {count - 1}, or one for each image")
     replica = _replica(model)
     # Captum needs autograd, also for callers inside no_grad or inference_mode.
-    with torch.inference_mode(False), torch.enable_grad(), torch.autocast(pixel_values.device.type, enabled=False):
-        images = pixel_values.detach().clone().float().to(next(replica.parameters()).device)
+    parameter = next(replica.parameters())
+    with torch.inference_mode(False), torch.enable_grad(), torch.autocast(parameter.device.type, enabled=False):
+        images = pixel_values.detach().clone().to(parameter.device, parameter.dtype)
         method = LayerGradCam(replica, replica.layer(layer or model.cam_layer))
         return method.attribute(images, target=targets).detach().float()
 

@@ -64,5 +64,5 @@ def augment(transform: v2.Transform, image: torch.Tensor, *, seed: int) -> torch
         uint8 (3, H, W).
     """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would also reseed the GPUs
         return transform(image)

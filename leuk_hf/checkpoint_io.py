@@ -56,6 +56,8 @@ def locate(source: str | Path | None, name: str, **download: Any) -> Path:
         if not (folder / name).is_file():
             raise CheckpointError(f"{folder} has no {name}; give a folder written by save_pretrained")
         return folder / name
+    if source is None:
+        raise CheckpointError(f"this installation lacks the shipped checkpoint ({folder}); install leuk_hf again")
     text = str(source)
     if folder.exists():
         raise CheckpointError(f"{text} is a file; give the folder that holds {CONFIG_NAME} and {WEIGHTS_NAME}")

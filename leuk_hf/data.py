@@ -73,6 +73,8 @@ def read_image(row: dict[str, Any]) -> Image.Image:
         ImageError: If the image cannot be used.
     """
     encoded = row["image"]
+    if encoded is None:
+        raise ImageError(f"{row['path']} has no image")
     content = encoded["bytes"]
     return load_image(content if content is not None else encoded["path"], name=row["path"])
 
@@ -164,6 +166,8 @@ def _from_hub(repo_id: str, class_names: tuple[str, ...] | None, split: str | No
         if sorted(str(wanted(name)) for name in label.names) != sorted(names):
             raise DataError(f"{repo_id} has the classes {', '.join(label.names)}, not {', '.join(names)}")
         mapping = {index: names.index(str(wanted(name))) for index, name in enumerate(label.names)}
+    if unlabelled := sum(index not in mapping for index in dataset["label"]):
+        raise DataError(f"{repo_id} has {unlabelled} rows without a label; choose a split that has labels")
     columns = {
         "image": dataset["image"],
         "label": [mapping[index] for index in dataset["label"]],

@@ -68,8 +68,10 @@ def _find_base(root: Path) -> Path:
     """Descend to the folder whose children are class folders; `Original` wins over its sibling `Segmented`."""
     candidates = _candidates(root, _SEARCH_DEPTH)
     originals = [folder for folder in candidates if folder.name.lower() == "original"]
-    segmented = {folder.parent / "Segmented" for folder in originals}
-    candidates = [folder for folder in candidates if folder not in segmented]
+    beside = {folder.parent for folder in originals}
+    candidates = [
+        folder for folder in candidates if not (folder.name.lower() == "segmented" and folder.parent in beside)
+    ]
     if len(candidates) > 1:
         raise DataError(
             f"{root} holds several data sets ({', '.join(str(folder) for folder in candidates)}); give one of them"

@@ -10,7 +10,6 @@ before any pixel is decoded, and animations are refused because "the" frame woul
 from __future__ import annotations
 
 import io
-import struct
 from pathlib import Path
 from typing import TypeAlias, Union
 
@@ -80,9 +79,9 @@ def _from_bytes(content: bytes, name: str) -> Image.Image:
         image = Image.open(io.BytesIO(content), formats=FORMATS)
     except UnidentifiedImageError:
         raise ImageError(f"{name} is not an image that can be read; save it as PNG, JPEG, TIFF, BMP or WebP") from None
-    except Image.DecompressionBombError as error:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageError(f"{name} has too many pixels (at most {MAX_PIXELS:,}); crop the field") from error
-    except (OSError, ValueError, SyntaxError, struct.error, OverflowError, MemoryError) as error:
+    except Exception as error:
         raise ImageError(f"{name} is damaged ({_reason(error)}); save or copy it again") from error
     return _decode(image, name)
 
@@ -102,16 +101,16 @@ def _decode(image: Image.Image, name: str) -> Image.Image:
         raise ImageError(f"{name} has {width}x{height} pixels (at most {MAX_PIXELS:,} in all); crop the field")
     if min(width, height) < MIN_SIDE:
         raise ImageError(f"{name} has {width}x{height} pixels; at least {MIN_SIDE}x{MIN_SIDE} are needed")
-    frames = getattr(image, "n_frames", 1)
-    # An MPO (opened as JPEG) is a phone's JPEG with a preview behind the photo: its first frame is the photo.
-    if frames > 1 and image.format != "MPO":
-        raise ImageError(f"{name} has {frames} frames; save the one to classify as PNG or JPEG")
     try:
+        frames = getattr(image, "n_frames", 1)
+        # An MPO (opened as JPEG) is a phone's JPEG with a preview behind the photo: its first frame is the photo.
+        if frames > 1 and image.format != "MPO":
+            raise ImageError(f"{name} has {frames} frames; save the one to classify as PNG or JPEG")
         image.load()
         return _to_rgb(ImageOps.exif_transpose(image), name)
     except ImageError:
         raise
-    except (OSError, ValueError, SyntaxError, struct.error, OverflowError, MemoryError, EOFError) as error:
+    except Exception as error:
         raise ImageError(f"{name} is truncated or damaged ({_reason(error)}); save or copy it again") from error
 
 

@@ -147,6 +147,8 @@ def bootstrap_interval(
     for _ in range(num_resamples):
         drawn = generator.integers(len(members), size=len(members))
         values.append(statistic(np.concatenate([members[index] for index in drawn])))
+    if np.isnan(values).all():
+        return float("nan"), float("nan")
     low, high = np.nanpercentile(values, [2.5, 97.5])
     return float(low), float(high)
 

@@ -106,6 +106,8 @@ def predict(
 def compute_logits(model: LeukDenseNet, pixel_values: torch.Tensor) -> np.ndarray:
     """Run one forward pass in evaluation mode, leaving the model's mode as it was.
 
+    Several threads may share a model that is in evaluation mode; one in training mode they may not.
+
     Args:
         model: On any device.
         pixel_values: float32 (N, 3, H, W).
@@ -165,7 +167,7 @@ def _cautions(descending: np.ndarray, image: Image.Image, image_size: int) -> It
     pixels = np.asarray(image.resize((64, 64)), dtype=np.int16)
     if np.ptp(pixels, axis=2).max() < 12:
         yield "The image has no colour; the model was trained on stained, coloured smears."
-    elif pixels.std() < 4:
+    elif pixels.std(axis=(0, 1)).max() < 4:
         yield "The image is nearly uniform; it does not look like a smear field."
 
 

@@ -53,8 +53,13 @@ class Preprocessor:
         object.__setattr__(self, "std", tuple(float(value) for value in self.std))
         if not isinstance(self.image_size, int) or self.image_size < 32:
             raise ValueError(f"image_size is {self.image_size!r}; give a whole number of at least 32")
-        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
-            raise ValueError(f"mean {self.mean} and std {self.std} need three values each, std positive")
+        if (
+            len(self.mean) != 3
+            or len(self.std) != 3
+            or min(self.std) <= 0
+            or not np.isfinite([*self.mean, *self.std]).all()
+        ):
+            raise ValueError(f"mean {self.mean} and std {self.std} need three finite values each, std positive")
         if self.interpolation not in _RESAMPLING:
             raise ValueError(f"interpolation is {self.interpolation!r}; choose one of {', '.join(_RESAMPLING)}")
         if not self.clahe_clip_limit > 0 or not isinstance(self.clahe_tiles, int) or self.clahe_tiles < 1:

@@ -33,7 +33,10 @@ def to_heatmap(attribution: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     peak = positive.max()
     if peak == 0:
         return np.zeros((size[1], size[0]), dtype=np.float32)
-    enlarged = cv2.resize(positive / peak, size, interpolation=cv2.INTER_LINEAR)
+    # Where the image is smaller than the map, averaging keeps what sampling would step over.
+    fitting = (min(size[0], positive.shape[1]), min(size[1], positive.shape[0]))
+    reduced = cv2.resize(positive / peak, fitting, interpolation=cv2.INTER_AREA)
+    enlarged = cv2.resize(reduced, size, interpolation=cv2.INTER_LINEAR)
     # Enlarging can miss the peak between pixels; scale again so that the hottest pixel is 1.
     return np.clip(enlarged / enlarged.max(), 0, 1)
 

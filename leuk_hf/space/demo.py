@@ -13,7 +13,7 @@ from PIL import Image
 from leuk_hf._version import __version__
 from leuk_hf.explanation import Explanation, explain
 from leuk_hf.model import LeukDenseNet
-from leuk_hf.space.components import SmearImage
+from leuk_hf.space.uploads import smear_image
 from leuk_hf.visualization import overlay
 
 PREDICTED = "Predicted class"
@@ -83,7 +83,7 @@ def build_demo(model: LeukDenseNet, *, model_name: str) -> gr.Blocks:
         gr.HTML(f'<div class="leuk-notice"><b>{NOTICE}</b> Uploads are deleted after an hour.</div>')
         with gr.Row():
             with gr.Column():
-                image = SmearImage(
+                image = smear_image(
                     label="Field of view",
                     sources=["upload", "clipboard"],
                     height=340,

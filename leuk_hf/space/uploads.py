@@ -1,0 +1,60 @@
+"""Uploads are hostile: they are decoded by `load_image`, never by gradio."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.data_classes import ImageData
+from PIL import Image
+
+from leuk_hf.errors import ImageError
+from leuk_hf.image_io import load_image
+
+
+def smear_image(**settings: Any) -> gr.Image:
+    """Make a `gr.Image` that decodes by `load_image`.
+
+    gradio's own decoding fails without a word on a wrong file, keeps animations, clips 16-bit images to white, and
+    lets data URIs through as they are. The method is replaced on the instance because gradio writes a stub file
+    beside the source of every subclass.
+
+    Args:
+        **settings: Arguments of `gr.Image`.
+    """
+    component = gr.Image(**settings)
+    component.preprocess = decode_upload  # type: ignore[method-assign, assignment]
+    return component
+
+
+def decode_upload(payload: ImageData | None) -> Image.Image | None:
+    """Decode what the browser or a client sent: RGB PIL, or None when nothing was given.
+
+    Args:
+        payload: A file in gradio's upload folder, or a data URI.
+
+    Raises:
+        gradio.Error: The sentence of the `ImageError`.
+    """
+    if payload is None:
+        return None
+    name = Path(payload.orig_name).name if payload.orig_name else "the image"
+    try:
+        if payload.url and payload.url.startswith("data:"):
+            return load_image(_decode_data_uri(payload.url), name=name)
+        return load_image(Path(payload.path or ""), name=name)
+    except ImageError as error:
+        raise gr.Error(str(error), title="This image cannot be used", print_exception=False) from error
+
+
+def _decode_data_uri(uri: str) -> bytes:
+    header, _, body = uri.partition(",")
+    try:
+        if not header.endswith(";base64"):
+            raise ValueError("not base64")
+        return base64.b64decode(body, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ImageError(f"the data URI cannot be decoded ({error}); send data:image/png;base64,...") from error

@@ -1,0 +1,64 @@
+"""Make the shipped checkpoint from a finished run, evaluate that very file, and fill the card and the README.
+
+python scripts/release_checkpoint.py --run runs/plain --source leukemia/Original
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+import sys
+from pathlib import Path
+
+from leuk_hf.errors import LeukError
+
+
+@dataclasses.dataclass(frozen=True)
+class Arguments:
+    """What to release.
+
+    Args:
+        run: Output folder of scripts/train.py.
+        source: The data the run was trained on.
+        folder: Where the checkpoint goes.
+        plots: Folder for plots of the test part; they hold images of the data, so keep them out of commits.
+        readme: Document whose results table is filled.
+    """
+
+    run: Path
+    source: str
+    folder: Path = Path("leuk_hf/checkpoint")
+    plots: Path = Path("results/release")
+    readme: Path = Path("README.md")
+
+
+def main(arguments: list[str]) -> int:
+    """Parse and release; the exit code is 0, or 2 for a user's mistake."""
+    import tyro
+
+    from leuk_hf.data import load_smears
+    from leuk_hf.evaluation import write_plots
+    from leuk_hf.files import write_text
+    from leuk_hf.model import LeukDenseNet
+    from leuk_hf.release import fill_results_table, release_checkpoint
+    from leuk_hf.splits import read_split
+
+    parsed = tyro.cli(Arguments, args=arguments, description=__doc__, prog="scripts/release_checkpoint.py")
+    command = shlex.join(["python", "scripts/release_checkpoint.py", *arguments])
+    try:
+        results, content = release_checkpoint(parsed.run, parsed.source, parsed.folder, command=command)
+        text = fill_results_table(parsed.readme.read_text(encoding="utf-8"), content)
+        write_text(parsed.readme, text)
+        dataset = load_smears(parsed.source)
+        part = dataset.select(read_split(parsed.folder / "split.csv", dataset, "test"))
+        model = LeukDenseNet.from_pretrained(parsed.folder)
+        write_plots(model, part, results, parsed.plots, title=f"random split, test ({len(part)} fields)")
+    except LeukError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"released to {parsed.folder}; {parsed.readme} filled; plots in {parsed.plots}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,98 @@
+"""Evaluation: figures by hand, results.json merged without loss, the released file is the evaluated one."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from leuk_hf.data import load_smears
+from leuk_hf.errors import DataError
+from leuk_hf.evaluation import Results, evaluate, merge_results
+from leuk_hf.model import LeukDenseNet
+from leuk_hf.prediction import predict
+from leuk_hf.release import fill_results_table, release_checkpoint
+from leuk_hf.synthetic import write_smears
+from leuk_hf.training import train
+from leuk_hf.training_config import PLAIN
+
+
+def test_summary_by_hand():
+    probabilities = np.array([[0.9, 0.1], [0.8, 0.2], [0.6, 0.4], [0.3, 0.7]])
+    results = Results(("a", "b"), ("1", "2", "3", "4"), np.array([0, 0, 1, 1]), probabilities, np.arange(4))
+    summary = results.summary()
+    assert summary["confusion_matrix"] == [[2, 0], [1, 1]]
+    assert summary["metrics"]["accuracy"]["value"] == 0.75
+    assert summary["metrics"]["balanced_accuracy"]["value"] == 0.75
+    assert summary["metrics"]["mean_auroc"]["value"] == 1.0
+    b = summary["per_class"]["b"]
+    assert (b["sensitivity"]["value"], b["specificity"]["value"], b["precision"]["value"]) == (0.5, 1.0, 1.0)
+    assert b["f1"]["value"] == pytest.approx(2 / 3, abs=1e-6) and b["num_fields"] == 2
+    for figure in summary["metrics"].values():
+        low, high = figure["interval"]
+        assert low <= figure["value"] <= high or figure is summary["metrics"]["expected_calibration_error"]
+    json.dumps(summary, allow_nan=False)
+
+
+def test_absent_class_gives_none_not_zero():
+    probabilities = np.array([[0.9, 0.1, 0.0], [0.2, 0.8, 0.0]])
+    summary = Results(("a", "b", "c"), ("1", "2"), np.array([0, 1]), probabilities, np.arange(2)).summary()
+    assert summary["per_class"]["c"]["sensitivity"] == {"value": None, "interval": None}
+
+
+def test_evaluate_agrees_with_predict(tiny_model, smear_folder):
+    dataset = load_smears(smear_folder)
+    results = evaluate(tiny_model, dataset, batch_size=3)
+    answers = predict(tiny_model, [str(smear_folder / path) for path in results.paths])
+    expected = [list(answer.probabilities.values()) for answer in answers]
+    np.testing.assert_allclose(results.probabilities, expected, atol=1e-5)
+    assert list(results.labels) == dataset["label"]
+
+
+def test_evaluate_refuses_other_classes(smear_folder):
+    model = LeukDenseNet(class_names=("a", "b"), growth_rate=4, block_config=(1, 1, 1, 1))
+    with pytest.raises(DataError, match="the model a, b"):
+        evaluate(model, load_smears(smear_folder))
+
+
+def test_merge_results_keeps_what_is_there(tmp_path):
+    path = tmp_path / "results.json"
+    merge_results(path, "protocols", "random", {"n": 1})
+    merge_results(path, "protocols", "grouped", {"n": 2})
+    merge_results(path, "audit", "ours", {"n": 3})
+    merge_results(path, "protocols", "random", {"n": 4})
+    assert json.loads(path.read_text()) == {
+        "protocols": {"random": {"n": 4}, "grouped": {"n": 2}}, "audit": {"ours": {"n": 3}}
+    }  # fmt: skip
+    path.write_text("[broken")
+    with pytest.raises(DataError, match="is not JSON"):
+        merge_results(path, "audit", "ours", {})
+    assert path.read_text() == "[broken"
+
+
+def test_release_evaluates_the_very_file(tmp_path):
+    source = tmp_path / "smears"
+    write_smears(source, fields_per_class=8, seed=0, image_size=32)
+    tiny = {"growth_rate": 4, "block_config": (1, 1, 1, 1), "image_size": 32, "batch_size": 4, "num_epochs": 1}
+    train(dataclasses.replace(PLAIN, source=str(source), output=tmp_path / "run", **tiny))
+    folder = tmp_path / "shipped"
+    results, content = release_checkpoint(tmp_path / "run", str(source), folder, command="release")
+    names = {"README.md", "config.json", "model.safetensors", "results.json", "split.csv", "training.json"}
+    assert {path.name for path in folder.iterdir()} == names
+    reloaded = LeukDenseNet.from_pretrained(folder)
+    trained = LeukDenseNet.from_pretrained(tmp_path / "run" / "checkpoint")
+    assert reloaded.classifier.weight.equal(trained.classifier.weight.half().float())
+    assert reloaded.features.norm5.running_var.equal(trained.features.norm5.running_var)
+    paths = [str(source / path) for path in results.paths]
+    expected = [list(answer.probabilities.values()) for answer in predict(reloaded, paths)]
+    np.testing.assert_allclose(results.probabilities, expected, atol=1e-5)
+    accuracy = content["protocols"]["random"]["metrics"]["accuracy"]["value"]
+    assert f"| accuracy | {accuracy:.3f} |" in (folder / "README.md").read_text(encoding="utf-8")
+    with pytest.raises(DataError, match="does not hold the files"):
+        (source / "Pro" / "synthetic-Pro-0001.png").rename(source / "Pro" / "renamed.png")
+        release_checkpoint(tmp_path / "run", str(source), folder, command="release")
+
+
+def test_document_without_marks_is_refused():
+    with pytest.raises(DataError, match="no results marks"):
+        fill_results_table("# title", {"protocols": {}})

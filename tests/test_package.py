@@ -1,0 +1,119 @@
+"""The package as a whole: public names, light imports, the wheel, the shipped checkpoint and its documents."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+import leuk_hf
+from leuk_hf import LeukDenseNet, predict
+from leuk_hf.checkpoint_io import SHIPPED_CHECKPOINT
+from leuk_hf.labels import CLASS_NAMES
+from leuk_hf.model_card import results_table
+from leuk_hf.release import fill_results_table
+
+ROOT = Path(__file__).parent.parent
+REAL_DATA = ROOT.parent / "shared" / "data" / "leukemia" / "Original"
+
+
+def modules_after(statement):
+    code = f"{statement}; import sys; print('\\n'.join(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    return {name.split(".")[0] for name in done.stdout.split()}
+
+
+def test_importing_the_package_is_light():
+    assert not modules_after("import leuk_hf") & {"torch", "numpy", "gradio", "PIL", "huggingface_hub"}
+
+
+def test_predicting_needs_no_training_packages():
+    loaded = modules_after("from leuk_hf import predict, LeukDenseNet")
+    assert "torch" in loaded  # the check can fail
+    assert not loaded & {"gradio", "datasets", "accelerate", "sklearn", "tyro", "matplotlib"}
+
+
+def test_only_the_space_imports_gradio():
+    for path in (ROOT / "leuk_hf").rglob("*.py"):
+        if path.parent.name != "space":
+            assert "import gradio" not in path.read_text(encoding="utf-8"), path
+
+
+def test_the_demo_needs_no_training_packages():
+    assert not modules_after("import app") & {"datasets", "accelerate", "sklearn", "tyro"}
+
+
+def test_public_names():
+    assert leuk_hf.__all__ == ["LeukDenseNet", "Prediction", "__version__", "load_predictor", "predict"]
+    assert all(getattr(leuk_hf, name) is not None for name in leuk_hf.__all__)
+    with pytest.raises(AttributeError):
+        leuk_hf.nothing  # noqa: B018
+
+
+def test_shipped_checkpoint_loads_and_answers():
+    model = LeukDenseNet.from_pretrained()
+    assert model.class_names == CLASS_NAMES and not model.training
+    assert model.architecture["block_config"] == (6, 12, 24, 16)
+    examples = sorted((ROOT / "leuk_hf" / "assets" / "examples").glob("*.png"))
+    answers = predict(model, examples)
+    assert len(answers) == 4 and all(abs(sum(answer.probabilities.values()) - 1) < 1e-9 for answer in answers)
+
+
+def test_documents_show_the_figures_of_results_json():
+    results = json.loads((SHIPPED_CHECKPOINT / "results.json").read_text(encoding="utf-8"))
+    table = results_table(results)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    card = (SHIPPED_CHECKPOINT / "README.md").read_text(encoding="utf-8")
+    assert table in readme and table in card
+    assert fill_results_table(readme, results) == readme
+
+
+def test_training_record_belongs_to_the_checkpoint():
+    record = json.loads((SHIPPED_CHECKPOINT / "training.json").read_text(encoding="utf-8"))
+    assert record["recipe"] == "plain" and record["starting_weights"] == "scratch"
+    assert record["command"].startswith("accelerate launch scripts/train.py") and len(record["commit"]) >= 40
+    with (SHIPPED_CHECKPOINT / "split.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    counts = {part: sum(row["split"] == part for row in rows) for part in ("train", "validation", "test")}
+    assert counts == {part: sum(fields.values()) for part, fields in record["fields"].items()}
+    results = json.loads((SHIPPED_CHECKPOINT / "results.json").read_text(encoding="utf-8"))
+    assert results["protocols"]["random"]["num_fields"] == counts["test"]
+
+
+@pytest.mark.skipif(not REAL_DATA.is_dir(), reason="the real data set is not on this machine")
+def test_shipped_checkpoint_on_held_out_real_fields():
+    with (SHIPPED_CHECKPOINT / "split.csv").open(encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["split"] == "test"][::8]
+    answers = predict(LeukDenseNet.from_pretrained(), [REAL_DATA / row["file"] for row in rows])
+    right = sum(answer.label == row["label"] for answer, row in zip(answers, rows, strict=True))
+    results = json.loads((SHIPPED_CHECKPOINT / "results.json").read_text(encoding="utf-8"))
+    recorded = results["protocols"]["random"]["metrics"]["accuracy"]["value"]
+    assert len(rows) > 30 and right / len(rows) >= recorded - 0.12
+
+
+def test_wheel_predicts_from_another_directory(tmp_path):
+    build = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-q", "-w", str(tmp_path)]
+    subprocess.run([*build, str(ROOT)], check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    # A bare environment that sees this one's packages, except for leuk_hf, which must come from the wheel.
+    venv.create(tmp_path / "venv", with_pip=False)
+    python = tmp_path / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
+    installed = tmp_path / "installed"
+    install = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-index", "-q", "--target", str(installed)]
+    subprocess.run([*install, str(wheel)], check=True, capture_output=True)
+    packages = next(path for path in sys.path if path.endswith("site-packages"))
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(installed), packages])}
+    code = (
+        "import leuk_hf; from leuk_hf import LeukDenseNet, predict; from leuk_hf.model_card import template_path;"
+        "from leuk_hf.space.demo import EXAMPLES;"
+        "model = LeukDenseNet.from_pretrained(); print(leuk_hf.__file__, template_path().is_file());"
+        "print(predict(model, sorted(EXAMPLES.glob('*.png'))[0])[0].label)"
+    )
+    done = subprocess.run([str(python), "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    where, label = done.stdout.splitlines()
+    assert str(installed) in where and where.endswith("True") and label in CLASS_NAMES

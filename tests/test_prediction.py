@@ -1,0 +1,122 @@
+"""predict: forms of input, values, cautions, and the model left as found."""
+
+import dataclasses
+import threading
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from leuk_hf import Prediction, load_predictor, predict
+from leuk_hf.errors import ImageError, LeukError
+from leuk_hf.prediction import interpret, softmax
+from leuk_hf.synthetic import render_smear
+
+
+@pytest.fixture
+def smear():
+    return render_smear("Pre-B", seed=4, image_size=96)
+
+
+def test_every_form_of_input_gives_the_same_answer(tiny_model, smear, tmp_path):
+    path = tmp_path / "field.png"
+    smear.save(path)
+    array = np.asarray(smear)
+    forms = [smear, path, str(path), path.read_bytes(), array, [smear], (path,), array[None], iter([smear])]
+    answers = [predict(tiny_model, form) for form in forms]
+    assert all(len(answer) == 1 for answer in answers)
+    assert all(answer == answers[0] for answer in answers)
+
+
+def test_values_match_the_model(tiny_model, smear):
+    logits = tiny_model(tiny_model.preprocess(smear))[0].detach().double()
+    answer = predict(tiny_model, smear)[0]
+    expected = torch.softmax(logits, dim=0)
+    np.testing.assert_allclose(list(answer.probabilities.values()), expected.numpy(), rtol=1e-12)
+    assert answer.label == tiny_model.class_names[int(expected.argmax())]
+    assert answer.in_distribution_score == pytest.approx(float(torch.logsumexp(logits, dim=0)))
+    assert sum(answer.probabilities.values()) == pytest.approx(1)
+    assert list(answer.probabilities) == list(tiny_model.class_names)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        answer.label = "Benign"
+
+
+def test_prediction_set_by_hand(tiny_model, smear):
+    answer = interpret(tiny_model, np.log([0.2, 0.7, 0.04, 0.06]), smear)
+    assert answer.label == "Early Pre-B"
+    assert answer.prediction_set == ("Early Pre-B", "Benign", "Pro-B")
+    assert answer.in_distribution_score == pytest.approx(0)
+    assert interpret(tiny_model, np.log([0.01, 0.97, 0.01, 0.01]), smear).prediction_set == ("Early Pre-B",)
+
+
+def test_softmax_survives_huge_logits():
+    np.testing.assert_allclose(softmax(np.array([1000.0, 1000.0, -1000.0])), [0.5, 0.5, 0])
+
+
+def test_batches_keep_the_order(tiny_model):
+    smears = [render_smear("Pro-B", seed=seed, image_size=64) for seed in range(5)]
+    together = predict(tiny_model, smears, batch_size=2)
+    for alone, answer in zip(smears, together, strict=True):
+        single = predict(tiny_model, alone)[0]
+        np.testing.assert_allclose(list(answer.probabilities.values()), list(single.probabilities.values()), atol=1e-5)
+    assert predict(tiny_model, []) == []
+    with pytest.raises(ValueError, match="batch_size is 0"):
+        predict(tiny_model, smears, batch_size=0)
+
+
+def test_model_in_training_mode_is_left_so_and_unused(tiny_model, smear):
+    expected = predict(tiny_model, smear)
+    tiny_model.train()
+    tiny_model.classifier.eval()
+    statistics = tiny_model.features.norm5.running_mean.clone()
+    assert predict(tiny_model, smear) == expected
+    assert tiny_model.training and not tiny_model.classifier.training
+    assert torch.equal(statistics, tiny_model.features.norm5.running_mean)
+
+
+def test_bad_images_are_named(tiny_model, smear, tmp_path):
+    with pytest.raises(ImageError, match=r"missing\.png does not exist"):
+        predict(tiny_model, tmp_path / "missing.png")
+    with pytest.raises(ImageError, match="image 1 is empty"):
+        predict(tiny_model, [smear, b""])
+
+
+def cautions(model, image):
+    return " ".join(predict(model, image)[0].reasons)
+
+
+def test_cautions(tiny_model, smear):
+    assert "squashed to a square" in cautions(tiny_model, smear.resize((200, 90)))
+    assert "was enlarged" in cautions(tiny_model, smear.resize((20, 20)))
+    assert "no colour" in cautions(tiny_model, smear.convert("L"))
+    assert "nearly uniform" in cautions(tiny_model, Image.new("RGB", (96, 96), (200, 100, 100)))
+    fine = interpret(tiny_model, np.array([9.0, 0, 0, 0]), smear)
+    assert fine.reasons == () and fine.answered is True
+
+
+def test_threads_agree(tiny_model, smear):
+    expected, answers = predict(tiny_model, smear), []
+    threads = [threading.Thread(target=lambda: answers.append(predict(tiny_model, smear))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == [expected] * 8
+
+
+def test_load_predictor_knows_its_backends():
+    with pytest.raises(LeukError, match="no backend 'tpu'"):
+        load_predictor(backend="tpu")
+
+
+def test_environment_names_the_checkpoint(tiny_model, tmp_path, monkeypatch):
+    tiny_model.save_pretrained(tmp_path / "mine")
+    monkeypatch.setenv("LEUK_MODEL", str(tmp_path / "mine"))
+    assert load_predictor().architecture["growth_rate"] == 8
+
+
+def test_to_dict_has_the_documented_fields(tiny_model, smear):
+    fields = [field.name for field in dataclasses.fields(Prediction)]
+    assert fields == ["label", "probabilities", "prediction_set", "in_distribution_score", "answered", "reasons"]
+    assert list(predict(tiny_model, smear)[0].to_dict()) == fields
