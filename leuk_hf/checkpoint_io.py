@@ -51,15 +51,21 @@ def locate(source: str | Path | None, name: str, **download: Any) -> Path:
     Raises:
         CheckpointError: If the folder, the file or the repository cannot be had.
     """
-    folder = SHIPPED_CHECKPOINT if source is None else Path(source).expanduser()
-    if folder.is_dir():
+    if source is not None and not str(source).strip():
+        raise CheckpointError("the checkpoint's name is empty; give a folder or a Hub id (owner/name)")
+    try:
+        folder = SHIPPED_CHECKPOINT if source is None else Path(source).expanduser()
+        is_folder, exists = folder.is_dir(), folder.exists()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise CheckpointError(f"{source} cannot be a folder ({_short(error)}); check the path") from error
+    if is_folder:
         if not (folder / name).is_file():
             raise CheckpointError(f"{folder} has no {name}; give a folder written by save_pretrained")
         return folder / name
     if source is None:
         raise CheckpointError(f"this installation lacks the shipped checkpoint ({folder}); install leuk_hf again")
     text = str(source)
-    if folder.exists():
+    if exists:
         raise CheckpointError(f"{text} is a file; give the folder that holds {CONFIG_NAME} and {WEIGHTS_NAME}")
     if not _HUB_ID.fullmatch(text) or ".." in text:
         raise CheckpointError(f"there is no folder {text}, and it cannot be a Hub id (owner/name); check the path")
@@ -109,7 +115,7 @@ def read_config(path: Path) -> dict[str, Any]:
     """
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} is not readable JSON ({_short(error)}); copy the checkpoint again") from error
     settings = config.get("leuk_hf") if isinstance(config, dict) else None
     if not isinstance(settings, dict):
@@ -119,6 +125,11 @@ def read_config(path: Path) -> dict[str, Any]:
     if not isinstance(schema, int) or schema > SCHEMA_VERSION:
         raise CheckpointError(
             f"{path} has schema_version {schema!r}, this leuk_hf knows up to {SCHEMA_VERSION}; upgrade leuk_hf"
+        )
+    names = settings.get("class_names")
+    if not isinstance(names, list) or config.get("num_classes") != len(names):
+        raise CheckpointError(
+            f"{path}: num_classes is {config.get('num_classes')!r}, class_names is {names!r}; mend one"
         )
     preprocessor = settings.get("preprocessor")
     known = {field.name for field in dataclasses.fields(Preprocessor)}
@@ -157,6 +168,8 @@ def read_state_dict(path: Path, expected: dict[str, torch.Tensor]) -> dict[str, 
         parts = [f"{verb} {_listed(names)}" for verb, names in (("lacks", missing), ("has unknown", unknown)) if names]
         raise CheckpointError(f"{path} does not fit its config: it {' and '.join(parts)}")
     for name, tensor in state_dict.items():
+        if tensor.is_floating_point() != expected[name].is_floating_point():
+            raise CheckpointError(f"{path}: {name} is {tensor.dtype}; quantised weights cannot be loaded")
         if tensor.shape != expected[name].shape:
             raise CheckpointError(
                 f"{path} does not fit its config: {name} has shape {tuple(tensor.shape)}, the config asks for"

@@ -56,8 +56,12 @@ def load_smears(
     text = str(source)
     if text.startswith("kaggle:"):
         dataset = _from_folder(_download_kaggle(text.removeprefix("kaggle:")), names)
-    elif Path(source).expanduser().exists() or isinstance(source, Path) or not _is_hub_id(text):
-        dataset = _from_folder(Path(source).expanduser(), names)
+    elif isinstance(source, Path) or not _is_hub_id(text) or Path(text).exists():
+        try:
+            folder = Path(source).expanduser()
+            dataset = _from_folder(folder, names)
+        except (OSError, RuntimeError) as error:
+            raise DataError(f"{text} cannot be read as a folder ({error}); check the path") from error
     else:
         dataset = _from_hub(text, names, split, revision)
     return _drop_unreadable(dataset, text, skip=skip_unreadable, progress=progress)
@@ -146,7 +150,10 @@ def _from_hub(repo_id: str, class_names: tuple[str, ...] | None, split: str | No
             f"{repo_id} is neither a folder here nor a data set that the Hub or the cache gives ({reason});"
             " check the name and the network"
         ) from error
-    dataset = concatenate_datasets(list(loaded.values())) if isinstance(loaded, DatasetDict) else loaded
+    try:
+        dataset = concatenate_datasets(list(loaded.values())) if isinstance(loaded, DatasetDict) else loaded
+    except ValueError as error:
+        raise DataError(f"{repo_id}: its splits differ in their columns; choose one split") from error
     label = dataset.features.get("label")
     if "image" not in dataset.features or not isinstance(label, ClassLabel):
         raise DataError(
@@ -175,6 +182,8 @@ def _from_hub(repo_id: str, class_names: tuple[str, ...] | None, split: str | No
         if "path" in dataset.column_names
         else [f"{repo_id}/{n:06d}" for n in range(len(dataset))],
     }
+    if empty := [name for index, name in enumerate(names) if index not in set(columns["label"])]:
+        raise DataError(f"{repo_id} has no images of {', '.join(empty)}; every class needs some")
     return Dataset.from_dict({key: list(values) for key, values in columns.items()}, features=_features(names))
 
 

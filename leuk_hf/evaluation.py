@@ -1,6 +1,6 @@
 """Evaluating a classifier on labelled fields: figures with intervals, and the pictures that go with them.
 
-Shared contract: every figure is {"value", "interval"}, shares in [0, 1]; NaN becomes None. Shares have Wilson
+Shared contract: every figure is {"value", "interval"}, shares in [0, 1]; what is not known is None. Shares have Wilson
 intervals, balanced accuracy the combination of its classes' (never the empty interval a bootstrap gives at 1),
 macro-F1, AUROC and calibration error a bootstrap over groups.
 """
@@ -227,5 +227,7 @@ def _figure(value: float, interval: tuple[float, float]) -> dict[str, Any]:
     def known(number: float) -> float | None:
         return None if math.isnan(number) else round(float(number), 6)
 
-    bounds = None if any(math.isnan(bound) for bound in interval) else [known(bound) for bound in interval]
+    # A bootstrap of a perfect result never varies: [1, 1] would claim a certainty that nobody has.
+    unknown = any(math.isnan(bound) for bound in interval) or interval[0] == interval[1]
+    bounds = None if unknown else [known(bound) for bound in interval]
     return {"value": known(float(value)), "interval": bounds}

@@ -54,16 +54,19 @@ def git_commit(folder: Path) -> str | None:
     """Tell the commit of a checkout, with "+changes" when tracked files differ from it.
 
     Args:
-        folder: A folder inside the checkout.
+        folder: The top of the checkout.
 
     Returns:
-        The 40 hexadecimal digits, or None outside a checkout or without git.
+        The 40 hexadecimal digits, or None when the folder is no checkout's top, or without git.
     """
     try:
-        commit = subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=True
-        ).stdout.strip()
+        answer = subprocess.run(
+            ["git", "rev-parse", "--show-toplevel", "HEAD"], cwd=folder, capture_output=True, text=True, check=True
+        )
+        top, commit = answer.stdout.splitlines()
+        if Path(top).resolve() != folder.resolve():
+            return None  # somebody else's checkout, with this package installed inside it
         changed = subprocess.run(["git", "diff", "--quiet", "HEAD"], cwd=folder, check=False).returncode
-    except (OSError, subprocess.CalledProcessError):
+    except (OSError, ValueError, subprocess.CalledProcessError):
         return None
     return commit + ("+changes" if changed else "")

@@ -57,11 +57,7 @@ def _images(folder: Path) -> list[Path]:
     nested = [child for child in folder.rglob("*") if child.is_dir() and canonical_class_name(child.name)]
     if nested and canonical_class_name(folder.name):
         raise DataError(f"{nested[0]} is a class folder inside the class folder {folder}; move it out")
-    return [
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
-    ]
+    return [path for path in folder.rglob("*") if _is_image(path)]
 
 
 def _find_base(root: Path) -> Path:
@@ -119,7 +115,18 @@ def _own_classes(base: Path, class_names: Sequence[str]) -> tuple[tuple[str, ...
         raise DataError(f"{base} has no folder named {', '.join(missing)}; it has {', '.join(folders) or 'none'}")
     if extra := [name for name in folders if name not in names]:
         raise DataError(f"{base} has folders that are not among the class names: {', '.join(extra)}; move them out")
+    if {"original", "segmented"} <= {name.lower() for name in names}:
+        raise DataError(f"{base} holds Original beside Segmented, not classes; give {base / 'Original'}")
+    for name in names:
+        if len(_subfolders(folders[name])) > 1 and not any(_is_image(path) for path in folders[name].iterdir()):
+            raise DataError(
+                f"{folders[name]} holds folders, not images; give the folder whose children are the classes"
+            )
     return names, {name: folders[name] for name in names}
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
 
 
 def _natural_order(name: str) -> list[tuple[int, int | str]]:
@@ -127,6 +134,6 @@ def _natural_order(name: str) -> list[tuple[int, int | str]]:
 
 
 def _refuse_loose_images(base: Path) -> None:
-    loose = [path for path in base.iterdir() if path.is_file() and path.suffix.lower() in SUFFIXES]
+    loose = [path for path in base.iterdir() if _is_image(path)]
     if loose:
         raise DataError(f"{loose[0]} lies beside the class folders, so its class is unknown; move it into one")

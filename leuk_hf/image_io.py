@@ -10,6 +10,7 @@ before any pixel is decoded, and animations are refused because "the" frame woul
 from __future__ import annotations
 
 import io
+import warnings
 from pathlib import Path
 from typing import TypeAlias, Union
 
@@ -19,6 +20,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from leuk_hf.errors import ImageError
 
 ImageSource: TypeAlias = Union[Image.Image, str, Path, bytes, np.ndarray]  # noqa: UP007 - used at run time
+
+# Pillow's own warning comes before our check of the same thing, as two more lines on standard error.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "GIF", "PPM", "JPEG2000")
 SUFFIXES = frozenset(
@@ -44,6 +48,9 @@ def load_image(source: ImageSource, *, name: str | None = None) -> Image.Image:
         ImageError: If the source is missing, a folder, empty, not an image, truncated, animated, below
             `MIN_SIDE` or above `MAX_PIXELS`, or an array of another type or shape.
     """
+    if isinstance(source, (str, Path)):
+        name = name or str(source)
+    name = " ".join(name.split()) if name else None  # a file name may hold line breaks
     if isinstance(source, np.ndarray):
         return _from_array(source, name or "the array")
     if isinstance(source, Image.Image):

@@ -76,6 +76,8 @@ class LeukDenseNet(
         self.class_names = tuple(class_names)
         if isinstance(class_names, str) or len(self.class_names) < 2:
             raise ValueError(f"class_names is {class_names!r}; give at least two names")
+        if not all(isinstance(name, str) and name.strip() for name in self.class_names):
+            raise ValueError(f"class_names is {class_names!r}; every name must be text that is not empty")
         if len(set(self.class_names)) < len(self.class_names):
             raise ValueError(f"class_names has a name twice: {', '.join(self.class_names)}")
         self.preprocessor = preprocessor

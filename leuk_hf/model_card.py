@@ -55,9 +55,9 @@ def results_table(results: dict[str, Any]) -> str:
         ]
         lines += [_line(name, figure) for name, figure in section["metrics"].items()]
         for class_name, figures in section["per_class"].items():
-            for name in ("sensitivity", "specificity"):
-                label = f"{class_name} {name} ({figures['num_fields']} fields)"
-                lines.append(_line(label, figures[name]))
+            own = figures["num_fields"]
+            for name, count in (("sensitivity", own), ("specificity", section["num_fields"] - own)):
+                lines.append(_line(f"{class_name} {name} ({count} fields)", figures[name]))
         lines.append("")
     return "\n".join(lines).strip()
 
@@ -65,5 +65,5 @@ def results_table(results: dict[str, Any]) -> str:
 def _line(name: str, figure: dict[str, Any]) -> str:
     value, interval = figure["value"], figure["interval"]
     shown = "not defined" if value is None else f"{value:.3f}"
-    bounds = "" if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}"
+    bounds = "not known" if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}"
     return f"| {name.replace('_', ' ')} | {shown} | {bounds} |"

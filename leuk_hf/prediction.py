@@ -125,7 +125,7 @@ def compute_logits(model: LeukDenseNet, pixel_values: torch.Tensor) -> np.ndarra
     finally:
         for module, training in modes:
             module.training = training
-    return logits.double().cpu().numpy()
+    return logits.cpu().double().numpy()
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

@@ -31,7 +31,7 @@ def provenance(command: str | None) -> dict[str, Any]:
             continue
     return {
         "command": command,
-        "commit": git_commit(Path(__file__).parent),
+        "commit": git_commit(Path(__file__).parent.parent),
         "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
         "versions": versions,
     }

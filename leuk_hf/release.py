@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from datasets import Dataset
 from torch import nn
 
 from leuk_hf.data import load_smears
@@ -22,7 +23,7 @@ from leuk_hf.splits import fingerprint, read_split
 _TABLE = re.compile(r"(<!-- results: [^>]*-->\n).*?(<!-- end of results -->)", re.DOTALL)
 
 
-def release_checkpoint(run: Path, source: str, folder: Path, *, command: str) -> tuple[Results, dict[str, Any]]:
+def release_checkpoint(run: Path, source: str, folder: Path, *, command: str) -> tuple[Dataset, Results]:
     """Write the shipped form of a run's checkpoint and evaluate that file on the run's test part.
 
     Convolutions and the classifier are cast once to half precision; BatchNorm stays in float32, where rounding
@@ -36,7 +37,7 @@ def release_checkpoint(run: Path, source: str, folder: Path, *, command: str) ->
         command: The command line, for the record.
 
     Returns:
-        The results and the content of results.json.
+        The test part and its results.
 
     Raises:
         DataError: If the run is unfinished or the data is not that of the run.
@@ -50,6 +51,7 @@ def release_checkpoint(run: Path, source: str, folder: Path, *, command: str) ->
     dataset = load_smears(source, class_names=names, progress=True)
     if fingerprint(dataset) != record["data_sha256"]:
         raise DataError(f"{source} does not hold the files that {run} was trained on; give the same data")
+    rows = read_split(run / "split.csv", dataset, "test")  # before anything is replaced
     model = LeukDenseNet.from_pretrained(run / "checkpoint")
     for module in model.modules():
         if isinstance(module, (nn.Conv2d, nn.Linear)):
@@ -59,14 +61,14 @@ def release_checkpoint(run: Path, source: str, folder: Path, *, command: str) ->
     shutil.copyfile(run / "split.csv", folder / "split.csv")
 
     shipped = LeukDenseNet.from_pretrained(folder)
-    part = dataset.select(read_split(folder / "split.csv", dataset, "test"))
+    part = dataset.select(rows)
     results = evaluate(shipped, part, progress=True)
     entry = {"part": "test", **results.summary(), **provenance(command)}
     (folder / "results.json").unlink(missing_ok=True)
     merge_results(folder / "results.json", "protocols", record["protocol"], entry)
     content = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     write_text(folder / "README.md", str(shipped.generate_model_card(results=content)))
-    return results, content
+    return part, results
 
 
 def fill_results_table(text: str, results: dict[str, Any]) -> str:

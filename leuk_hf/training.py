@@ -10,6 +10,7 @@ import dataclasses
 import importlib.util
 import json
 import math
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,7 @@ class Progress:
     best_loss: float = math.inf
     rows: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     scheduler: dict[str, Any] = dataclasses.field(default_factory=dict)
+    scaler: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def train(config: TrainConfig, *, command: str | None = None) -> dict[str, Any]:
@@ -84,12 +86,15 @@ def train(config: TrainConfig, *, command: str | None = None) -> dict[str, Any]:
     set_seed(config.seed)
     torch.backends.cudnn.deterministic = True
     names = None if not config.class_names else config.class_names
-    dataset = load_smears(
-        config.source,
-        class_names=names,
-        skip_unreadable=config.skip_unreadable,
-        progress=accelerator.is_main_process,
-    )
+    with accelerator.local_main_process_first():  # one download, not one per process
+        dataset = load_smears(
+            config.source,
+            class_names=names,
+            split=config.source_split,
+            revision=config.source_revision,
+            skip_unreadable=config.skip_unreadable,
+            progress=accelerator.is_main_process,
+        )
     fractions = {"validation": config.validation_fraction}
     if config.test_fraction:
         fractions["test"] = config.test_fraction
@@ -112,9 +117,12 @@ def train(config: TrainConfig, *, command: str | None = None) -> dict[str, Any]:
         "data_sha256": fingerprint(dataset),
         "protocol": "random",
     }
+    resuming = _check_record(output, config, record)
+    accelerator.wait_for_everyone()
     if accelerator.is_main_process:
-        output.mkdir(parents=True, exist_ok=True)
-        _start_record(output, config, record)
+        if not resuming:
+            write_json(output / "training.json", record)
+        _remove_leftovers(output)
         write_split(output / "split.csv", dataset, parts)
     accelerator.wait_for_everyone()
     accelerator.print(
@@ -153,6 +161,8 @@ class _Run:
         if config.resume and self.state_path.is_file():
             self.progress = Progress(**load_state(self.state_path, model, self.optimizer))
             self.scheduler.load_state_dict(self.progress.scheduler)
+            if self.accelerator.scaler:
+                self.accelerator.scaler.load_state_dict(self.progress.scaler)
             accelerator.print(f"resuming at epoch {self.progress.epoch + 1}, batch {self.progress.batches}")
         if config.tracker != "none":
             scalars = {key: value for key, value in config.to_dict().items() if isinstance(value, (int, float, str))}
@@ -224,6 +234,8 @@ class _Run:
                 self.prepared_optimizer.zero_grad()
             right = (logits.argmax(dim=1) == labels).sum()
             totals = accelerator.reduce(torch.stack([loss.detach() * len(labels), right.float()]), reduction="sum")
+            if not math.isfinite(float(totals[0])):
+                raise TrainingError("the loss is no longer a number; give a smaller --learning-rate")
             progress.loss_sum += float(totals[0])
             progress.right += int(totals[1])
             progress.seen += len(labels) * accelerator.num_processes
@@ -231,7 +243,8 @@ class _Run:
             bar.update(len(labels) * accelerator.num_processes)
             bar.set_postfix(epoch=progress.epoch + 1, loss=f"{progress.loss_sum / progress.seen:.3f}", refresh=False)
             if accelerator.sync_gradients:
-                self.scheduler.step()
+                if not accelerator.optimizer_step_was_skipped:  # fp16 skips steps that overflow
+                    self.scheduler.step()
                 progress.steps += 1
                 if progress.steps % self.config.save_steps == 0:
                     self._save_state()
@@ -264,11 +277,11 @@ class _Run:
         progress.epoch += 1
         progress.batches = progress.seen = progress.right = 0
         progress.loss_sum = 0.0
-        self._save_state()
         if accelerator.is_main_process:
             lines = "".join(json.dumps(row) + "\n" for row in progress.rows)
             write_text(self.output / "metrics.jsonl", lines)
             plot_training_curves(progress.rows, self.output / "curves.png")
+        self._save_state()  # last: a kill before it repeats the validation, a kill after it loses nothing
         accelerator.log({key: value for key, value in row.items() if key != "epoch"}, step=row["epoch"])
         accelerator.print(
             f"\nepoch {row['epoch']}: train loss {row['train_loss']:.4f}, validation loss {loss:.4f},"
@@ -300,6 +313,7 @@ class _Run:
 
     def _save_state(self) -> None:
         self.progress.scheduler = self.scheduler.state_dict()
+        self.progress.scaler = self.accelerator.scaler.state_dict() if self.accelerator.scaler else {}
         if self.accelerator.is_main_process:
             save_state(self.state_path, self.model, self.optimizer, dataclasses.asdict(self.progress))
 
@@ -317,7 +331,11 @@ def _starting_model(config: TrainConfig, class_names: tuple[str, ...]) -> tuple[
         }
         if config.weights == "imagenet":
             return LeukDenseNet.from_imagenet(revision=config.weights_revision, **settings), "imagenet"
-        architecture: dict[str, Any] = {"growth_rate": config.growth_rate, "block_config": config.block_config}
+        architecture: dict[str, Any] = {
+            "growth_rate": config.growth_rate,
+            "block_config": config.block_config,
+            "cam_layer": f"denseblock{len(config.block_config)}",
+        }
         return LeukDenseNet(**settings, **architecture), "scratch"
     source = None if config.weights == "shipped" else config.weights
     origin = LeukDenseNet.from_pretrained(source, revision=config.weights_revision)
@@ -329,7 +347,7 @@ def _precision(asked: str) -> str:
     if asked != "auto":
         return asked
     if torch.cuda.is_available():
-        return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
     # Without these instructions bfloat16 is emulated, ten times slower than float32.
     abilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     return "bf16" if abilities.get("avx512_bf16") or abilities.get("amx_bf16") else "no"
@@ -351,25 +369,45 @@ def _build_scheduler(config: TrainConfig, optimizer: torch.optim.Optimizer, step
 
 
 def _check_folder(config: TrainConfig, output: Path) -> None:
+    if output.exists() and not output.is_dir():
+        raise TrainingError(f"{output} is a file; give a folder as --output")
     if not (output / "training.json").is_file():
         return
     if not config.resume:
         raise TrainingError(f"{output} already holds a run; pass --resume to go on, or another --output")
-    stored = json.loads((output / "training.json").read_text(encoding="utf-8"))
+    stored = _read_record(output)
     if stored.get("finished"):
         raise TrainingError(f"the run in {output} is finished; its checkpoint is {output / 'checkpoint'}")
     if differing := config.differences(stored["config"]):
         raise TrainingError(f"the run in {output} was started with another {', '.join(differing)}; use the same")
 
 
-def _start_record(output: Path, config: TrainConfig, record: dict[str, Any]) -> None:
-    path = output / "training.json"
-    if config.resume and path.is_file():
-        stored = json.loads(path.read_text(encoding="utf-8"))
-        for key in ("data_sha256", "num_processes"):
-            if stored[key] != record[key]:
-                raise TrainingError(
-                    f"the run in {output} was started with another {key} ({stored[key]}); use the same"
-                )
-    else:
-        write_json(path, record)
+def _read_record(output: Path) -> dict[str, Any]:
+    try:
+        record = json.loads((output / "training.json").read_text(encoding="utf-8"))
+        if not isinstance(record["config"], dict):
+            raise TypeError("config is not an object")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TrainingError(f"{output / 'training.json'} is damaged ({error}); start in another folder") from error
+    return record
+
+
+def _check_record(output: Path, config: TrainConfig, record: dict[str, Any]) -> bool:
+    """Tell whether a run is resumed; every process checks, so that all of them stop together."""
+    if not config.resume or not (output / "training.json").is_file():
+        return False
+    stored = _read_record(output)
+    for key in ("data_sha256", "num_processes"):
+        if stored.get(key) != record[key]:
+            raise TrainingError(
+                f"the run in {output} was started with another {key} ({stored.get(key)}); use the same"
+            )
+    return True
+
+
+def _remove_leftovers(output: Path) -> None:
+    """Remove what a killed process was writing under temporary names."""
+    for file in output.glob(".state.*.safetensors"):
+        file.unlink(missing_ok=True)
+    for folder in (output / "checkpoint").glob(".saving-*"):
+        shutil.rmtree(folder, ignore_errors=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +22,8 @@ class TrainConfig:
         source: Folder in a known layout, kaggle:owner/slug, or Hub data set id.
         output: Folder of the run: checkpoint/, metrics.jsonl, curves.png, split.csv, training.json.
         recipe: Name of the recipe the defaults come from.
+        source_split: Split of a Hub data set; empty: all its splits.
+        source_revision: Branch, tag or commit of a Hub data set.
         weights: Starting weights: scratch, imagenet, shipped, a checkpoint folder, or a Hub id.
         weights_revision: Branch, tag or commit when weights is a Hub id.
         class_names: Class folders in index order; "folders" takes them as they are; empty: the four classes.
@@ -55,6 +58,8 @@ class TrainConfig:
     source: str = ""
     output: Path = Path("runs/plain")
     recipe: Literal["plain", "classic"] = "plain"
+    source_split: str | None = None
+    source_revision: str | None = None
     weights: str = "scratch"
     weights_revision: str | None = None
     class_names: tuple[str, ...] = ()
@@ -96,8 +101,16 @@ class TrainConfig:
         for name in ("num_epochs", "batch_size", "gradient_accumulation_steps", "save_steps", "step_epochs"):
             if getattr(self, name) < 1:
                 raise TrainingError(f"{name} is {getattr(self, name)}; give at least 1")
-        if self.learning_rate <= 0 or self.weight_decay < 0 or self.num_workers < 0:
-            raise TrainingError("learning_rate must be above 0, weight_decay and num_workers at least 0")
+        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
+            raise TrainingError(f"learning_rate is {self.learning_rate}; give a number above 0")
+        if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0) or self.num_workers < 0:
+            raise TrainingError("weight_decay and num_workers must be at least 0")
+        if not 0 <= self.seed < 2**32:
+            raise TrainingError(f"seed is {self.seed}; give a whole number from 0 to {2**32 - 1}")
+        if self.growth_rate < 1 or not self.block_config or min(self.block_config) < 1:
+            raise TrainingError("growth_rate and every number of block_config must be at least 1")
+        if not 0 < self.step_factor <= 1:
+            raise TrainingError(f"step_factor is {self.step_factor}; give a factor in (0, 1]")
         if not 0 < self.validation_fraction < 1 or not 0 <= self.test_fraction < 1:
             raise TrainingError("validation_fraction must lie in (0, 1) and test_fraction in [0, 1)")
         if not 0 <= self.label_smoothing < 1:
@@ -138,16 +151,19 @@ CLASSIC = TrainConfig(
 RECIPES: dict[str, TrainConfig] = {"plain": PLAIN, "classic": CLASSIC}
 
 
-def smoke_config(config: TrainConfig, folder: Path) -> TrainConfig:
-    """Shrink a run to a tiny network on generated images: seconds instead of hours, the same code.
+SMOKE_OUTPUT = Path("runs/smoke")
+
+
+def smoke_config(config: TrainConfig) -> TrainConfig:
+    """Shrink a recipe to a tiny network on generated images: seconds instead of hours, the same code.
 
     Args:
         config: Recipe to follow.
-        folder: Where the generated smears are.
     """
     return dataclasses.replace(
         config,
-        source=str(folder),
+        source=str(SMOKE_OUTPUT / "synthetic"),
+        output=SMOKE_OUTPUT,
         weights="scratch",
         image_size=64,
         growth_rate=8,

@@ -24,8 +24,11 @@ class Arguments:
         revision: Branch, tag or commit when model is a Hub id.
         split: Split table (CSV with the columns file and split); empty: every field.
         part: Part of the split to evaluate.
-        protocol: Name of the entry in results.json, such as random, grouped or acquisition.
+        protocol: Name of the entry in results.json, such as random, grouped or acquisition; empty: random with a
+            split, else unsplit.
         output: Folder for results.json, predictions.csv and plots.
+        source_split: Split of a Hub data set; empty: all its splits.
+        source_revision: Branch, tag or commit of a Hub data set.
         batch_size: Fields per forward pass.
         seed: Of the bootstrap.
         skip_unreadable: Leave unreadable images out instead of stopping.
@@ -36,11 +39,18 @@ class Arguments:
     revision: str | None = None
     split: Path | None = None
     part: str = "test"
-    protocol: str = "random"
+    protocol: str | None = None
+    source_split: str | None = None
+    source_revision: str | None = None
     output: Path = Path("results")
     batch_size: int = 16
     seed: int = 0
     skip_unreadable: bool = False
+
+
+def protocol_of(arguments: Arguments) -> str:
+    """Name the protocol; without a split the fields may include those trained on, and the name says so."""
+    return arguments.protocol or ("random" if arguments.split else "unsplit")
 
 
 def run(arguments: Arguments, command: str) -> dict:
@@ -57,15 +67,22 @@ def run(arguments: Arguments, command: str) -> dict:
         raise DataError(f"batch_size is {arguments.batch_size}; give at least 1")
     model = load_predictor(arguments.model, revision=arguments.revision)
     names = None if model.class_names == CLASS_NAMES else model.class_names
+    protocol = protocol_of(arguments)
+    arguments.output.mkdir(parents=True, exist_ok=True)
     dataset = load_smears(
-        arguments.source, class_names=names, skip_unreadable=arguments.skip_unreadable, progress=True
+        arguments.source,
+        class_names=names,
+        split=arguments.source_split,
+        revision=arguments.source_revision,
+        skip_unreadable=arguments.skip_unreadable,
+        progress=True,
     )
     if arguments.split:
         dataset = dataset.select(read_split(arguments.split, dataset, arguments.part))
     part = arguments.part if arguments.split else "all"
     results = evaluate(model, dataset, batch_size=arguments.batch_size, progress=True)
     entry = {"part": part, **results.summary(seed=arguments.seed), **provenance(command)}
-    merge_results(arguments.output / "results.json", "protocols", arguments.protocol, entry)
+    merge_results(arguments.output / "results.json", "protocols", protocol, entry)
     table = arguments.output / "predictions.csv"
     with replacing(table) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -73,7 +90,7 @@ def run(arguments: Arguments, command: str) -> dict:
         for path, label, row in zip(results.paths, results.labels, results.probabilities, strict=True):
             true, predicted = results.class_names[label], results.class_names[row.argmax()]
             writer.writerow([path, true, predicted, *(f"{value:.6f}" for value in row)])
-    title = f"{arguments.protocol} split, {part} ({len(dataset)} fields)"
+    title = f"{protocol}, part {part} ({len(dataset)} fields)"
     write_plots(model, dataset, results, arguments.output, title=title)
     return entry
 
@@ -88,12 +105,12 @@ def main(arguments: list[str]) -> int:
     parsed = tyro.cli(Arguments, args=arguments, description=__doc__, prog="scripts/evaluate.py")
     try:
         entry = run(parsed, shlex.join(["python", "scripts/evaluate.py", *arguments]))
-    except LeukError as error:
+    except (LeukError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     from leuk_hf.model_card import results_table
 
-    print(results_table({"protocols": {parsed.protocol: entry}}))
+    print(results_table({"protocols": {protocol_of(parsed): entry}}))
     print(f"\nwritten to {parsed.output}")
     return 0
 

@@ -63,10 +63,16 @@ def find_inputs(paths: tuple[str, ...], listed: IO[str]) -> list[str]:
     for path in paths:
         if path == "-":
             found += [line.strip() for line in listed if line.strip()]
-        elif Path(path).is_dir():
+            continue
+        try:
+            is_folder, exists = Path(path).is_dir(), Path(path).exists()
+        except OSError:  # too long a name, a folder that may not be entered: reported in its row
+            found.append(path)
+            continue
+        if is_folder:
             inside = [file for file in sorted(Path(path).rglob("*")) if file.suffix.lower() in SUFFIXES]
             found += [str(file) for file in inside if file.is_file()] or [path]
-        elif not Path(path).exists() and glob.has_magic(path):
+        elif not exists and glob.has_magic(path):
             found += sorted(glob.glob(path, recursive=True)) or [path]  # noqa: PTH207 - absolute patterns too
         else:
             found.append(path)
@@ -91,7 +97,11 @@ def classify(model: Any, files: list[str], arguments: Arguments) -> Iterator[dic
         for (index, image), prediction in zip(images.items(), predictions, strict=True):
             rows[index].update(prediction.to_dict())
             if arguments.overlays:
-                write_overlay(model, image, overlay_path(arguments.overlays, start + index, names[index]), arguments)
+                path = overlay_path(arguments.overlays, start + index, names[index])
+                try:
+                    write_overlay(model, image, path, arguments)
+                except OSError as error:
+                    rows[index]["error"] = f"the overlay {path} cannot be written ({error.strerror})"
         yield from rows
 
 
@@ -111,7 +121,7 @@ def empty_row(name: str) -> dict[str, Any]:
 
 def overlay_path(folder: Path, index: int, name: str) -> Path:
     """Number the overlays: two inputs may have the same file name."""
-    return folder / f"{index + 1:05d}-{Path(name).stem}.png"
+    return folder / f"{index + 1:05d}-{Path(name).stem[:60]}.png"
 
 
 def write_overlay(model: Any, image: Any, path: Path, arguments: Arguments) -> None:
@@ -184,11 +194,12 @@ def csv_row(row: dict[str, Any], class_names: tuple[str, ...]) -> list[Any]:
 
 def screen_line(row: dict[str, Any]) -> str:
     """Write one row for people: file, class and all probabilities, or what is wrong."""
+    name = " ".join(row["file"].splitlines())
     if row["error"]:
-        return f"{row['file']}  ERROR  {row['error']}"
+        return f"{name}  ERROR  {row['error']}"
     shares = "  ".join(f"{name} {value:.3f}" for name, value in row["probabilities"].items())
     notes = "".join(f"\n    note: {reason}" for reason in row["reasons"])
-    return f"{row['file']}  {row['label']}  [{shares}]{notes}"
+    return f"{name}  {row['label']}  [{shares}]{notes}"
 
 
 def main(arguments: list[str]) -> int:

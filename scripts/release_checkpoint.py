@@ -6,6 +6,7 @@ python scripts/release_checkpoint.py --run runs/plain --source leukemia/Original
 from __future__ import annotations
 
 import dataclasses
+import json
 import shlex
 import sys
 from pathlib import Path
@@ -36,24 +37,20 @@ def main(arguments: list[str]) -> int:
     """Parse and release; the exit code is 0, or 2 for a user's mistake."""
     import tyro
 
-    from leuk_hf.data import load_smears
     from leuk_hf.evaluation import write_plots
     from leuk_hf.files import write_text
     from leuk_hf.model import LeukDenseNet
     from leuk_hf.release import fill_results_table, release_checkpoint
-    from leuk_hf.splits import read_split
 
     parsed = tyro.cli(Arguments, args=arguments, description=__doc__, prog="scripts/release_checkpoint.py")
     command = shlex.join(["python", "scripts/release_checkpoint.py", *arguments])
     try:
-        results, content = release_checkpoint(parsed.run, parsed.source, parsed.folder, command=command)
-        text = fill_results_table(parsed.readme.read_text(encoding="utf-8"), content)
-        write_text(parsed.readme, text)
-        dataset = load_smears(parsed.source)
-        part = dataset.select(read_split(parsed.folder / "split.csv", dataset, "test"))
+        part, results = release_checkpoint(parsed.run, parsed.source, parsed.folder, command=command)
+        content = json.loads((parsed.folder / "results.json").read_text(encoding="utf-8"))
+        write_text(parsed.readme, fill_results_table(parsed.readme.read_text(encoding="utf-8"), content))
         model = LeukDenseNet.from_pretrained(parsed.folder)
         write_plots(model, part, results, parsed.plots, title=f"random split, test ({len(part)} fields)")
-    except LeukError as error:
+    except (LeukError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(f"released to {parsed.folder}; {parsed.readme} filled; plots in {parsed.plots}")

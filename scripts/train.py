@@ -9,12 +9,17 @@ Several processes: `accelerate launch --multi_gpu` on GPUs; on CPUs `ACCELERATE_
 
 from __future__ import annotations
 
-import datetime
+import os
 import shlex
+import shutil
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from leuk_hf.errors import LeukError
+
+if TYPE_CHECKING:
+    from leuk_hf.training_config import TrainConfig
 
 
 def main(arguments: list[str]) -> int:
@@ -24,30 +29,29 @@ def main(arguments: list[str]) -> int:
     except ModuleNotFoundError:
         print('error: tyro is not installed; run: pip install -e ".[train]"', file=sys.stderr)
         return 2
-    from leuk_hf.training_config import RECIPES, TrainConfig
+    from leuk_hf.training_config import RECIPES, SMOKE_OUTPUT, TrainConfig, smoke_config
 
     # The recipe decides the defaults that --help shows, so it is looked up before the rest is parsed.
     smoke = "--smoke" in arguments
-    arguments = [argument for argument in arguments if argument != "--smoke"]
-    joined = " ".join(arguments).replace("=", " ").split()
-    named = joined[joined.index("--recipe") + 1 :] if "--recipe" in joined else []
+    options = [argument for argument in arguments if argument != "--smoke"]
+    words = " ".join(options).replace("=", " ").split()
+    named = words[words.index("--recipe") + 1 :] if "--recipe" in words else []
     default = RECIPES.get(named[0] if named else "plain", RECIPES["plain"])
-    config = tyro.cli(TrainConfig, default=default, args=arguments, description=__doc__, prog="scripts/train.py")
-    command = shlex.join(["accelerate", "launch", "scripts/train.py", *sys.argv[1:]])
+    if smoke:
+        default = smoke_config(default)
+    config = tyro.cli(TrainConfig, default=default, args=options, description=__doc__, prog="scripts/train.py")
     try:
-        if smoke:
-            config = _prepare_smoke(config, default.output)
+        if smoke and config.output == SMOKE_OUTPUT:
+            prepare_smoke(config)
         from leuk_hf.training import train
 
-        record = train(config, command=command)
-    except LeukError as error:
-        print(f"error: {error}", file=sys.stderr)
+        record = train(config, command=command_line(arguments))
+    except (LeukError, OSError) as error:
+        if os.environ.get("RANK", "0") == "0":
+            print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(
-            f"\nstopped; run the same command with --resume to go on (state in {config.output})",
-            file=sys.stderr,
-        )
+        print(f"\nstopped; run the same command with --resume to go on (state in {config.output})", file=sys.stderr)
         return 130
     best = record["best"]
     print(
@@ -58,23 +62,28 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _prepare_smoke(config, unset_output: Path):
+def command_line(arguments: list[str]) -> str:
+    """Give the command that started this process, with the launcher that its environment shows."""
+    launcher = ["python"]
+    if "ACCELERATE_MIXED_PRECISION" in os.environ:
+        launcher = ["accelerate", "launch"]
+    elif "TORCHELASTIC_RUN_ID" in os.environ:
+        launcher = ["torchrun", "--nproc_per_node", os.environ["LOCAL_WORLD_SIZE"]]
+    return shlex.join([*launcher, "scripts/train.py", *arguments])
+
+
+def prepare_smoke(config: TrainConfig) -> None:
+    """Draw the synthetic fields of a smoke run, replacing the smoke run before it unless that is resumed."""
     from accelerate import PartialState
 
     from leuk_hf.synthetic import write_smears
-    from leuk_hf.training_config import smoke_config
 
-    output = config.output
-    if output == unset_output:
-        output = Path("runs") / f"smoke-{datetime.datetime.now():%Y%m%d-%H%M%S}"
-    import dataclasses
-
-    config = dataclasses.replace(config, output=output)
-    folder = output / "synthetic"
+    folder = Path(config.source)
     with PartialState().main_process_first():
+        if PartialState().is_main_process and not config.resume:
+            shutil.rmtree(config.output, ignore_errors=True)
         if not folder.is_dir():
             write_smears(folder, fields_per_class=20, seed=config.seed, image_size=96)
-    return smoke_config(config, folder)
 
 
 if __name__ == "__main__":

@@ -139,8 +139,21 @@ FAULTS = {
     ),
     "class count": (
         lambda saved: edit_config(saved, lambda config: config["leuk_hf"].update(class_names=["a", "b"])),
+        "num_classes is 3",
+    ),
+    "class count of the weights": (
+        lambda saved: edit_config(
+            saved, lambda config: (config.update(num_classes=2), config["leuk_hf"].update(class_names=["a", "b"]))
+        ),
         "classifier",
     ),
+    "quantised tensor": (
+        lambda saved: edit_tensors(
+            saved, lambda tensors: tensors.update({"classifier.bias": torch.zeros(3, dtype=torch.int8)})
+        ),
+        "quantised",
+    ),
+    "endless brackets": (lambda saved: (saved / "config.json").write_text("[" * 100_000), "not readable JSON"),
     "missing tensor": (
         lambda saved: edit_tensors(saved, lambda tensors: tensors.pop("classifier.bias")),
         "lacks classifier.bias",
@@ -166,7 +179,9 @@ def test_faulty_checkpoints_get_one_sentence(saved, fault):
     assert expected in one_line(error)
 
 
-@pytest.mark.parametrize("source", ["nobody/nothing", "./no/such/folder", "a/b/c", "../x", "C:\\models\\x", ""])
+@pytest.mark.parametrize(
+    "source", ["nobody/nothing", "./no/such/folder", "a/b/c", "../x", "C:\\models\\x", "", "~nobody-here/x", "x" * 300]
+)
 def test_unknown_sources_get_one_sentence(source):
     with pytest.raises(CheckpointError) as error:
         LeukDenseNet.from_pretrained(source)

@@ -73,14 +73,14 @@ def build_demo(model: LeukDenseNet, *, model_name: str) -> gr.Blocks:
     def blend(shown: tuple[Image.Image, np.ndarray] | None, opacity: float) -> Any:
         return gr.skip() if shown is None else overlay(*shown, opacity=opacity)
 
-    with gr.Blocks(title="leuk_hf: B-ALL subtypes on blood smears", delete_cache=(3600, 3600)) as demo:
+    with gr.Blocks(title="leuk_hf: B-ALL subtypes on blood smears", delete_cache=(300, 3600)) as demo:
         gr.Markdown(
             "# leuk_hf\nSorts a field of a stained peripheral blood smear into **Benign, Early Pre-B, Pre-B or"
             " Pro-B** acute lymphoblastic leukemia, and shows where the network found its evidence."
             if model.class_names[0] == "Benign"
             else f"# leuk_hf\nSorts a field of a blood smear into {', '.join(map(html.escape, model.class_names))}."
         )
-        gr.HTML(f'<div class="leuk-notice"><b>{NOTICE}</b> Uploads are deleted after an hour.</div>')
+        gr.HTML(f'<div class="leuk-notice"><b>{NOTICE}</b> Uploads are deleted after about an hour.</div>')
         with gr.Row():
             with gr.Column():
                 image = smear_image(
