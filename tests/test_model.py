@@ -38,7 +38,7 @@ def saved(model, tmp_path):
 
 def one_line(error):
     text = str(error.value)
-    assert "\n" not in text and 20 < len(text) < 400
+    assert "\n" not in text and 20 < len(text) < 600
     return text
 
 
