@@ -10,7 +10,6 @@ import dataclasses
 import importlib.util
 import json
 import math
-import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -31,10 +30,11 @@ from leuk_hf.fields import EpochSampler, FieldDataset
 from leuk_hf.files import write_json, write_text
 from leuk_hf.model import LeukDenseNet
 from leuk_hf.plots import plot_training_curves
-from leuk_hf.preprocessing import Preprocessor
 from leuk_hf.provenance import provenance
 from leuk_hf.splits import count_by_class, fingerprint, random_split, write_split
 from leuk_hf.training_config import TrainConfig
+from leuk_hf.training_record import check_folder, check_record, remove_leftovers
+from leuk_hf.training_setup import build_optimizer, build_scheduler, choose_precision, starting_model
 from leuk_hf.training_state import load_state, save_state
 
 
@@ -73,11 +73,11 @@ def train(config: TrainConfig, *, command: str | None = None) -> dict[str, Any]:
     """
     config.check()
     output = Path(config.output)
-    _check_folder(config, output)
+    check_folder(config, output)
     if config.tracker != "none" and importlib.util.find_spec(config.tracker) is None:
         raise TrainingError(f"{config.tracker} is not installed; run: pip install {config.tracker}")
     accelerator = Accelerator(
-        mixed_precision=_precision(config.mixed_precision),
+        mixed_precision=choose_precision(config.mixed_precision),
         gradient_accumulation_steps=config.gradient_accumulation_steps,
         log_with=None if config.tracker == "none" else config.tracker,
         project_config=ProjectConfiguration(project_dir=str(output), logging_dir=str(output / "tracker")),
@@ -99,7 +99,7 @@ def train(config: TrainConfig, *, command: str | None = None) -> dict[str, Any]:
     if config.test_fraction:
         fractions["test"] = config.test_fraction
     parts = random_split(dataset["label"], dataset["path"], fractions, seed=config.seed)
-    model, origin = _starting_model(config, class_names_of(dataset))
+    model, origin = starting_model(config, class_names_of(dataset))
     global_batch = config.batch_size * accelerator.num_processes
     if len(parts["train"]) < global_batch:
         raise TrainingError(
@@ -117,12 +117,12 @@ def train(config: TrainConfig, *, command: str | None = None) -> dict[str, Any]:
         "data_sha256": fingerprint(dataset),
         "protocol": "random",
     }
-    resuming = _check_record(output, config, record)
+    resuming = check_record(output, config, record)
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         if not resuming:
             write_json(output / "training.json", record)
-        _remove_leftovers(output)
+        remove_leftovers(output)
         write_split(output / "split.csv", dataset, parts)
     accelerator.wait_for_everyone()
     accelerator.print(
@@ -148,7 +148,7 @@ class _Run:
         self.output, self.state_path = Path(config.output), Path(config.output) / "state.safetensors"
         if config.channels_last:
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.optimizer = _build_optimizer(config, model)
+        self.optimizer = build_optimizer(config, model)
         train_loader = self._loader(rows.select(parts["train"]), training=True)
         validation_loader = self._loader(rows.select(parts["validation"]), training=False)
         self.wrapped, self.prepared_optimizer, self.train_loader, self.validation_loader = accelerator.prepare(
@@ -156,7 +156,7 @@ class _Run:
         )
         steps_per_epoch = math.ceil(len(self.train_loader) / config.gradient_accumulation_steps)
         # Not prepared: Accelerate would step it once per process.
-        self.scheduler = _build_scheduler(config, self.optimizer, steps_per_epoch)
+        self.scheduler = build_scheduler(config, self.optimizer, steps_per_epoch)
         self.progress = Progress()
         if config.resume and self.state_path.is_file():
             self.progress = Progress(**load_state(self.state_path, model, self.optimizer))
@@ -316,98 +316,3 @@ class _Run:
         self.progress.scaler = self.accelerator.scaler.state_dict() if self.accelerator.scaler else {}
         if self.accelerator.is_main_process:
             save_state(self.state_path, self.model, self.optimizer, dataclasses.asdict(self.progress))
-
-
-def _starting_model(config: TrainConfig, class_names: tuple[str, ...]) -> tuple[LeukDenseNet, str]:
-    changes: dict[str, Any] = {}
-    if config.image_size is not None:
-        changes["image_size"] = config.image_size
-    if config.clahe is not None:
-        changes["clahe"] = config.clahe
-    if config.weights in ("scratch", "imagenet"):
-        settings: dict[str, Any] = {
-            "class_names": class_names,
-            "preprocessor": dataclasses.replace(Preprocessor(), **changes),
-        }
-        if config.weights == "imagenet":
-            return LeukDenseNet.from_imagenet(revision=config.weights_revision, **settings), "imagenet"
-        architecture: dict[str, Any] = {
-            "growth_rate": config.growth_rate,
-            "block_config": config.block_config,
-            "cam_layer": f"denseblock{len(config.block_config)}",
-        }
-        return LeukDenseNet(**settings, **architecture), "scratch"
-    source = None if config.weights == "shipped" else config.weights
-    origin = LeukDenseNet.from_pretrained(source, revision=config.weights_revision)
-    preprocessor = dataclasses.replace(origin.preprocessor, **changes)
-    return origin.adapted(class_names=class_names, preprocessor=preprocessor), config.weights
-
-
-def _precision(asked: str) -> str:
-    if asked != "auto":
-        return asked
-    if torch.cuda.is_available():
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-    # Without these instructions bfloat16 is emulated, ten times slower than float32.
-    abilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    return "bf16" if abilities.get("avx512_bf16") or abilities.get("amx_bf16") else "no"
-
-
-def _build_optimizer(config: TrainConfig, model: LeukDenseNet) -> torch.optim.Optimizer:
-    kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
-    return kind(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
-
-
-def _build_scheduler(config: TrainConfig, optimizer: torch.optim.Optimizer, steps_per_epoch: int) -> Any:
-    if config.schedule == "one-cycle":
-        return torch.optim.lr_scheduler.OneCycleLR(
-            # One step more than there are: the scheduler is also stepped after the last.
-            optimizer, max_lr=config.learning_rate, total_steps=config.num_epochs * steps_per_epoch + 1
-        )  # fmt: skip
-    factor = config.step_factor if config.schedule == "step" else 1.0
-    return torch.optim.lr_scheduler.StepLR(optimizer, config.step_epochs * steps_per_epoch, factor)
-
-
-def _check_folder(config: TrainConfig, output: Path) -> None:
-    if output.exists() and not output.is_dir():
-        raise TrainingError(f"{output} is a file; give a folder as --output")
-    if not (output / "training.json").is_file():
-        return
-    if not config.resume:
-        raise TrainingError(f"{output} already holds a run; pass --resume to go on, or another --output")
-    stored = _read_record(output)
-    if stored.get("finished"):
-        raise TrainingError(f"the run in {output} is finished; its checkpoint is {output / 'checkpoint'}")
-    if differing := config.differences(stored["config"]):
-        raise TrainingError(f"the run in {output} was started with another {', '.join(differing)}; use the same")
-
-
-def _read_record(output: Path) -> dict[str, Any]:
-    try:
-        record = json.loads((output / "training.json").read_text(encoding="utf-8"))
-        if not isinstance(record["config"], dict):
-            raise TypeError("config is not an object")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise TrainingError(f"{output / 'training.json'} is damaged ({error}); start in another folder") from error
-    return record
-
-
-def _check_record(output: Path, config: TrainConfig, record: dict[str, Any]) -> bool:
-    """Tell whether a run is resumed; every process checks, so that all of them stop together."""
-    if not config.resume or not (output / "training.json").is_file():
-        return False
-    stored = _read_record(output)
-    for key in ("data_sha256", "num_processes"):
-        if stored.get(key) != record[key]:
-            raise TrainingError(
-                f"the run in {output} was started with another {key} ({stored.get(key)}); use the same"
-            )
-    return True
-
-
-def _remove_leftovers(output: Path) -> None:
-    """Remove what a killed process was writing under temporary names."""
-    for file in output.glob(".state.*.safetensors"):
-        file.unlink(missing_ok=True)
-    for folder in (output / "checkpoint").glob(".saving-*"):
-        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,66 @@
+"""What a run's folder says about the run, and whether it may be started or resumed there."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from leuk_hf.errors import TrainingError
+from leuk_hf.training_config import TrainConfig
+
+
+def check_folder(config: TrainConfig, output: Path) -> None:
+    """Refuse a folder that another run has, before anything costs time.
+
+    Raises:
+        TrainingError: If the folder holds a run that `config` may not touch or resume.
+    """
+    if output.exists() and not output.is_dir():
+        raise TrainingError(f"{output} is a file; give a folder as --output")
+    if not (output / "training.json").is_file():
+        return
+    if not config.resume:
+        raise TrainingError(f"{output} already holds a run; pass --resume to go on, or another --output")
+    stored = read_record(output)
+    if stored.get("finished"):
+        raise TrainingError(f"the run in {output} is finished; its checkpoint is {output / 'checkpoint'}")
+    if differing := config.differences(stored["config"]):
+        raise TrainingError(f"the run in {output} was started with another {', '.join(differing)}; use the same")
+
+
+def read_record(output: Path) -> dict[str, Any]:
+    """Read a run's training.json.
+
+    Raises:
+        TrainingError: If it is damaged.
+    """
+    try:
+        record = json.loads((output / "training.json").read_text(encoding="utf-8"))
+        if not isinstance(record["config"], dict):
+            raise TypeError("config is not an object")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TrainingError(f"{output / 'training.json'} is damaged ({error}); start in another folder") from error
+    return record
+
+
+def check_record(output: Path, config: TrainConfig, record: dict[str, Any]) -> bool:
+    """Tell whether a run is resumed; every process checks, so that all of them stop together."""
+    if not config.resume or not (output / "training.json").is_file():
+        return False
+    stored = read_record(output)
+    for key in ("data_sha256", "num_processes"):
+        if stored.get(key) != record[key]:
+            raise TrainingError(
+                f"the run in {output} was started with another {key} ({stored.get(key)}); use the same"
+            )
+    return True
+
+
+def remove_leftovers(output: Path) -> None:
+    """Remove what a killed process was writing under temporary names."""
+    for file in output.glob(".state.*.safetensors"):
+        file.unlink(missing_ok=True)
+    for folder in (output / "checkpoint").glob(".saving-*"):
+        shutil.rmtree(folder, ignore_errors=True)
