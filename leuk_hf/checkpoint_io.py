@@ -143,6 +143,22 @@ def read_config(path: Path) -> dict[str, Any]:
     return settings
 
 
+def check_mirror(path: Path, expected: dict[str, Any]) -> None:
+    """Check that the part of a config that timm reads says the same as ours.
+
+    Args:
+        path: The checkpoint's config.json, readable by `read_config`.
+        expected: The `config` of the model that our part describes.
+
+    Raises:
+        CheckpointError: Naming what differs.
+    """
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    ours = json.loads(json.dumps(expected))
+    if differing := [key for key in ours if stored.get(key) != ours[key]]:
+        raise CheckpointError(f"{path}: {', '.join(differing)} contradict the leuk_hf section; save the model again")
+
+
 def read_state_dict(path: Path, expected: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Read weights and check that they are exactly the expected tensors.
 
@@ -170,6 +186,8 @@ def read_state_dict(path: Path, expected: dict[str, torch.Tensor]) -> dict[str, 
     for name, tensor in state_dict.items():
         if tensor.is_floating_point() != expected[name].is_floating_point():
             raise CheckpointError(f"{path}: {name} is {tensor.dtype}; quantised weights cannot be loaded")
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            raise CheckpointError(f"{path}: {name} has values that are not finite; its training failed, use another")
         if tensor.shape != expected[name].shape:
             raise CheckpointError(
                 f"{path} does not fit its config: {name} has shape {tuple(tensor.shape)}, the config asks for"

@@ -205,7 +205,10 @@ def _drop_unreadable(dataset: Dataset, source: str, *, skip: bool, progress: boo
         return dataset
     listed = "; ".join(list(faults.values())[:10]) + ("; ..." if len(faults) > 10 else "")
     if not skip:
-        raise DataError(f"{len(faults)} unreadable image(s) in {source}: {listed}. Mend them, or ask to skip them")
+        raise DataError(
+            f"{len(faults)} unreadable image(s) in {source}: {listed}. Mend them, or pass"
+            " skip_unreadable (--skip-unreadable)"
+        )
     kept = dataset.select([index for index in range(len(dataset)) if index not in faults])
     names = class_names_of(dataset)
     if len(set(kept["label"])) < len(names):

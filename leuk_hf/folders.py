@@ -76,7 +76,7 @@ def _find_base(root: Path) -> Path:
         found = ", ".join(child.name for child in _subfolders(root)[:6]) or "no folders"
         raise DataError(
             f"{root} has no class folders Benign, Early, Pre, Pro (or their known other names); found {found};"
-            " for other classes ask for class names from folders"
+            " for other classes pass class_names='folders' (--class-names folders)"
         )
     return candidates[0]
 
@@ -95,7 +95,10 @@ def _known_classes(base: Path) -> dict[str, Path]:
     for child in _subfolders(base):
         name = canonical_class_name(child.name)
         if name is None:
-            raise DataError(f"{child} is not one of the four classes; move it out, or use class names from folders")
+            raise DataError(
+                f"{child} is not one of the four classes; move it out, or pass class_names='folders'"
+                " (--class-names folders)"
+            )
         if name in folders:
             raise DataError(f"{folders[name]} and {child} both mean {name}: two layouts are mixed; keep one")
         folders[name] = child

@@ -49,6 +49,8 @@ def load_image(source: ImageSource, *, name: str | None = None) -> Image.Image:
             `MIN_SIDE` or above `MAX_PIXELS`, or an array of another type or shape.
     """
     if isinstance(source, (str, Path)):
+        if not str(source).strip():
+            raise ImageError("the path is empty; give an image file")
         name = name or str(source)
     name = " ".join(name.split()) if name else None  # a file name may hold line breaks
     if isinstance(source, np.ndarray):
@@ -69,7 +71,7 @@ def _from_path(path: Path, name: str) -> Image.Image:
         if path.is_dir():
             raise ImageError(f"{name} is a folder; give an image file")
         if not path.is_file():
-            raise ImageError(f"{name} does not exist; check the path")
+            raise ImageError(f"{name} does not exist or is no regular file; check the path")
         if path.stat().st_size > MAX_BYTES:
             raise ImageError(f"{name} is larger than {MAX_BYTES // 2**20} MB; export the field as PNG or JPEG")
         return _from_bytes(path.read_bytes(), name)

@@ -265,6 +265,8 @@ class LeukDenseNet(
             model = cls(**{**stored, **settings})
         except (TypeError, ValueError, RuntimeError) as error:
             raise CheckpointError(f"{path}: {error}") from error
+        if not settings:
+            checkpoint_io.check_mirror(path, model.config)
         weights = checkpoint_io.locate(source, checkpoint_io.WEIGHTS_NAME, **download)
         model.load_state_dict(checkpoint_io.read_state_dict(weights, model.state_dict()))
         return model.eval()

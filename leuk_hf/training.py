@@ -118,6 +118,8 @@ def train(config: TrainConfig, *, command: str | None = None) -> dict[str, Any]:
         "protocol": "random",
     }
     resuming = check_record(output, config, record)
+    if config.resume and not resuming:
+        accelerator.print(f"nothing to resume in {output}; starting a new run")
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         if not resuming:

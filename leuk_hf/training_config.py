@@ -49,7 +49,7 @@ class TrainConfig:
         save_steps: Optimizer steps between resumable states, beside one per epoch.
         seed: Of weights, split, order and augmentation.
         tracker: Also log to a tracker of Accelerate.
-        resume: Go on where the run in output was stopped.
+        resume: Go on where the run in output was stopped, by the same options; with no run there, start one.
         skip_unreadable: Leave unreadable images out instead of stopping.
         growth_rate: Architecture, from scratch only.
         block_config: Architecture, from scratch only.
@@ -117,6 +117,11 @@ class TrainConfig:
             raise TrainingError(f"label_smoothing is {self.label_smoothing}; give a share in [0, 1)")
         if self.image_size is not None and self.image_size < 32:
             raise TrainingError(f"image_size is {self.image_size}; give at least 32")
+        blocks = len(self.block_config)
+        if self.weights != "scratch" and (self.growth_rate, self.block_config) != (32, (6, 12, 24, 16)):
+            raise TrainingError("growth_rate and block_config are for --weights scratch; the weights bring their own")
+        if self.image_size is not None and self.image_size < 2 ** (blocks + 1):
+            raise TrainingError(f"image_size is {self.image_size}; {blocks} blocks need at least {2 ** (blocks + 1)}")
         if self.patience is not None and self.patience < 1:
             raise TrainingError(f"patience is {self.patience}; give at least 1, or leave it out")
 

@@ -23,7 +23,7 @@ class Arguments:
         model: Checkpoint folder or Hub id; empty: LEUK_MODEL, else the shipped checkpoint.
         revision: Branch, tag or commit when model is a Hub id.
         split: Split table (CSV with the columns file and split); empty: every field.
-        part: Part of the split to evaluate.
+        part: Part of the split to evaluate; empty: test.
         protocol: Name of the entry in results.json, such as random, grouped or acquisition; empty: random with a
             split, else unsplit.
         output: Folder for results.json, predictions.csv and plots.
@@ -38,7 +38,7 @@ class Arguments:
     model: str | None = None
     revision: str | None = None
     split: Path | None = None
-    part: str = "test"
+    part: str | None = None
     protocol: str | None = None
     source_split: str | None = None
     source_revision: str | None = None
@@ -65,6 +65,11 @@ def run(arguments: Arguments, command: str) -> dict:
 
     if arguments.batch_size < 1:
         raise DataError(f"batch_size is {arguments.batch_size}; give at least 1")
+    if arguments.seed < 0:
+        raise DataError(f"seed is {arguments.seed}; give a whole number of at least 0")
+    if arguments.part and not arguments.split:
+        raise DataError(f"part {arguments.part!r} needs the --split table that defines it")
+    part = (arguments.part or "test") if arguments.split else "all"
     model = load_predictor(arguments.model, revision=arguments.revision)
     names = None if model.class_names == CLASS_NAMES else model.class_names
     protocol = protocol_of(arguments)
@@ -78,8 +83,7 @@ def run(arguments: Arguments, command: str) -> dict:
         progress=True,
     )
     if arguments.split:
-        dataset = dataset.select(read_split(arguments.split, dataset, arguments.part))
-    part = arguments.part if arguments.split else "all"
+        dataset = dataset.select(read_split(arguments.split, dataset, part))
     results = evaluate(model, dataset, batch_size=arguments.batch_size, progress=True)
     entry = {"part": part, **results.summary(seed=arguments.seed), **provenance(command)}
     merge_results(arguments.output / "results.json", "protocols", protocol, entry)

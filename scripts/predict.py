@@ -61,7 +61,9 @@ def find_inputs(paths: tuple[str, ...], listed: IO[str]) -> list[str]:
 
     found: list[str] = []
     for path in paths:
-        if path == "-":
+        if not path.strip():
+            found.append(path)  # an unset shell variable must not mean "everything here"
+        elif path == "-":
             found += [line.strip() for line in listed if line.strip()]
             continue
         try:
@@ -134,6 +136,24 @@ def write_overlay(model: Any, image: Any, path: Path, arguments: Arguments) -> N
         explanation.overlay(image, opacity=arguments.opacity).save(temporary)
 
 
+def check(arguments: Arguments) -> None:
+    """Refuse options that cannot work before anything is classified."""
+    if arguments.batch_size < 1:
+        raise LeukError(f"--batch-size is {arguments.batch_size}; give at least 1")
+    if not 0 <= arguments.opacity <= 1:
+        raise LeukError(f"--opacity is {arguments.opacity}; give a value in [0, 1]")
+    if not arguments.overlays and (arguments.target or arguments.layer):
+        raise LeukError("--target and --layer choose what overlays show; give --overlays FOLDER too")
+    jsonl = Path(arguments.jsonl) if arguments.jsonl not in (None, "-") else None
+    for path in (jsonl, arguments.csv):
+        if path is not None and path.is_dir():
+            raise LeukError(f"{path} is a folder; give a file to write")
+    if jsonl is not None and arguments.csv is not None and jsonl.resolve() == arguments.csv.resolve():
+        raise LeukError(f"--jsonl and --csv name the same file {jsonl}; give two")
+    if arguments.overlays is not None and arguments.overlays.exists() and not arguments.overlays.is_dir():
+        raise LeukError(f"{arguments.overlays} is a file; give a folder for the overlays")
+
+
 def run(arguments: Arguments) -> int:
     """Classify all inputs, writing each row as soon as it is known; gives the number of failed inputs."""
     from tqdm.auto import tqdm
@@ -141,8 +161,7 @@ def run(arguments: Arguments) -> int:
     from leuk_hf.files import replacing
     from leuk_hf.prediction import load_predictor
 
-    if arguments.batch_size < 1 or not 0 <= arguments.opacity <= 1:
-        raise LeukError("--batch-size must be at least 1 and --opacity lie in [0, 1]")
+    check(arguments)
     files = find_inputs(arguments.paths, sys.stdin)
     if not files:
         raise LeukError("no images given; name files, folders or globs, or - for a list on standard input")

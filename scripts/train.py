@@ -9,6 +9,7 @@ Several processes: `accelerate launch --multi_gpu` on GPUs; on CPUs `ACCELERATE_
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shlex
 import shutil
@@ -41,8 +42,9 @@ def main(arguments: list[str]) -> int:
         default = smoke_config(default)
     config = tyro.cli(TrainConfig, default=default, args=options, description=__doc__, prog="scripts/train.py")
     try:
-        if smoke and config.output == SMOKE_OUTPUT:
-            prepare_smoke(config)
+        if smoke and config.source == default.source:
+            config = dataclasses.replace(config, source=str(config.output / "synthetic"))
+            prepare_smoke(config, replace=config.output == SMOKE_OUTPUT and not config.resume)
         from leuk_hf.training import train
 
         record = train(config, command=command_line(arguments))
@@ -72,15 +74,15 @@ def command_line(arguments: list[str]) -> str:
     return shlex.join([*launcher, "scripts/train.py", *arguments])
 
 
-def prepare_smoke(config: TrainConfig) -> None:
-    """Draw the synthetic fields of a smoke run, replacing the smoke run before it unless that is resumed."""
+def prepare_smoke(config: TrainConfig, *, replace: bool) -> None:
+    """Draw the synthetic fields of a smoke run; `replace` removes the smoke run before it."""
     from accelerate import PartialState
 
     from leuk_hf.synthetic import write_smears
 
     folder = Path(config.source)
     with PartialState().main_process_first():
-        if PartialState().is_main_process and not config.resume:
+        if PartialState().is_main_process and replace:
             shutil.rmtree(config.output, ignore_errors=True)
         if not folder.is_dir():
             write_smears(folder, fields_per_class=20, seed=config.seed, image_size=96)

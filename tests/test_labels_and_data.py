@@ -68,6 +68,16 @@ def assert_one_sentence(message: str, *parts: str) -> None:
         assert part in message
 
 
+def test_original_beside_segmented_is_not_taken_for_classes(tmp_path):
+    for kind in ("Original", "Segmented"):
+        write_classes(tmp_path / kind, KAGGLE)
+    with pytest.raises(DataError, match="Original beside Segmented"):
+        load_smears(tmp_path, class_names="folders")
+    (tmp_path / "Segmented").rename(tmp_path / "Other")
+    with pytest.raises(DataError, match="holds folders, not images"):
+        load_smears(tmp_path, class_names="folders")
+
+
 def test_class_order_is_fixed():
     assert CLASS_NAMES == ("Benign", "Early Pre-B", "Pre-B", "Pro-B")
     assert [CLASS_FOLDERS[name] for name in CLASS_NAMES] == list(KAGGLE)

@@ -143,9 +143,22 @@ FAULTS = {
     ),
     "class count of the weights": (
         lambda saved: edit_config(
-            saved, lambda config: (config.update(num_classes=2), config["leuk_hf"].update(class_names=["a", "b"]))
+            saved,
+            lambda config: (
+                config.update(num_classes=2),
+                config["leuk_hf"].update(class_names=["a", "b"]),
+                config["pretrained_cfg"].update(label_names=["a", "b"]),
+            ),
         ),
         "classifier",
+    ),
+    "not a number": (
+        lambda saved: edit_tensors(saved, lambda tensors: tensors["classifier.bias"].fill_(float("nan"))),
+        "not finite",
+    ),
+    "timm's part says otherwise": (
+        lambda saved: edit_config(saved, lambda config: config["pretrained_cfg"].update(std=[1, 1, 1])),
+        "pretrained_cfg contradict",
     ),
     "quantised tensor": (
         lambda saved: edit_tensors(

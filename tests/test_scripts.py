@@ -65,7 +65,7 @@ def test_predict_list_on_standard_input_to_standard_output(checkpoint, fields):
     done = run("predict.py", "-", "--model", checkpoint, "--jsonl", "-", text=listed)
     rows = [json.loads(line) for line in done.stdout.splitlines()]  # nothing else may be on standard output
     assert [Path(row["file"]).name for row in rows] == ["1.png", "nothing.png", "0.png"]
-    assert rows[1]["error"].endswith("nothing.png does not exist; check the path")
+    assert rows[1]["error"].endswith("nothing.png does not exist or is no regular file; check the path")
     assert done.returncode == 1
 
 
@@ -77,8 +77,11 @@ def test_predict_glob_and_success(checkpoint, fields):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--target", "Cat"], "there is no class 'Cat'"),
-        (["--layer", "top"], "there is no layer 'top'"),
+        (["--target", "Cat", "--overlays", "unused"], "there is no class 'Cat'"),
+        (["--layer", "top", "--overlays", "unused"], "there is no layer 'top'"),
+        (["--layer", "denseblock1"], "give --overlays FOLDER too"),
+        (["--csv", "."], ". is a folder"),
+        (["--csv", "same", "--jsonl", "same"], "name the same file"),
         (["--opacity", "2"], "--opacity"),
         (["--model", "./missing"], "there is no folder ./missing"),
         (["--model", "nobody/nothing"], "the Hub cannot be reached"),

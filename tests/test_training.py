@@ -201,6 +201,10 @@ def test_resuming_with_other_settings_is_refused(finished, config, tmp_path):
         ({"validation_fraction": 1.0}, "validation_fraction"),
         ({"label_smoothing": 1.0}, "label_smoothing is 1.0"),
         ({"image_size": 8}, "image_size is 8"),
+        ({"seed": -1}, "seed is -1"),
+        ({"learning_rate": float("nan")}, "learning_rate is nan"),
+        ({"block_config": (1, 1, 1, 1, 1), "image_size": 32}, "need at least 64"),
+        ({"weights": "shipped"}, "for --weights scratch"),
     ],
 )
 def test_bad_values_get_one_sentence(config, tmp_path, change, message):
@@ -208,6 +212,11 @@ def test_bad_values_get_one_sentence(config, tmp_path, change, message):
         train(dataclasses.replace(config, output=tmp_path / "out", **change))
     assert "\n" not in str(error.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_diverging_training_gets_one_sentence(config, tmp_path):
+    with pytest.raises(TrainingError, match="no longer a number"):
+        train(dataclasses.replace(config, output=tmp_path / "out", learning_rate=1e30, schedule="constant"))
 
 
 def test_classic_is_the_published_recipe():
