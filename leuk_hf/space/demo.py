@@ -12,6 +12,7 @@ from PIL import Image
 
 from leuk_hf._version import __version__
 from leuk_hf.explanation import Explanation, explain
+from leuk_hf.labels import CLASS_NAMES
 from leuk_hf.model import LeukDenseNet
 from leuk_hf.space.uploads import smear_image
 from leuk_hf.visualization import overlay
@@ -75,9 +76,10 @@ def build_demo(model: LeukDenseNet, *, model_name: str) -> gr.Blocks:
 
     with gr.Blocks(title="leuk_hf: B-ALL subtypes on blood smears", delete_cache=(300, 3600)) as demo:
         gr.Markdown(
-            "# leuk_hf\nSorts a field of a stained peripheral blood smear into **Benign, Early Pre-B, Pre-B or"
-            " Pro-B** acute lymphoblastic leukemia, and shows where the network found its evidence."
-            if model.class_names[0] == "Benign"
+            "# leuk_hf\nSorts a field of a stained peripheral blood smear into **Benign** or one of three subtypes of"
+            " B-cell acute lymphoblastic leukemia, **Early Pre-B, Pre-B, Pro-B**, and shows where the network found"
+            " its evidence."
+            if model.class_names == CLASS_NAMES
             else f"# leuk_hf\nSorts a field of a blood smear into {', '.join(map(html.escape, model.class_names))}."
         )
         gr.HTML(f'<div class="leuk-notice"><b>{NOTICE}</b> Uploads are deleted after about an hour.</div>')
