@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub import ModelCard, ModelCardData
 
 from leuk_hf._version import __version__
+from leuk_hf.audit_tables import BASELINES, audit_table, baseline_table
 
 _PACKAGE = Path(__file__).parent
 
@@ -34,6 +36,8 @@ def render_model_card(
         template_str=template_path().read_text(encoding="utf-8"),
         settings=config["leuk_hf"],
         results_table=results_table(results) if results else None,
+        audit=audit_text(results or {}),
+        baselines=baselines_text(results or {}),
         version=__version__,
     )
 
@@ -60,6 +64,32 @@ def results_table(results: dict[str, Any]) -> str:
                 lines.append(_line(f"{class_name} {name} ({count} fields)", figures[name]))
         lines.append("")
     return "\n".join(lines).strip()
+
+
+def audit_text(results: dict[str, Any], sections: Collection[str] | None = None) -> str:
+    """Write the shortcut audits of results.json as Markdown; empty without any.
+
+    Args:
+        results: Content of a results.json.
+        sections: Sections of rows to show; by default all.
+    """
+    texts = []
+    for name, report in results.get("audit", {}).items():
+        if name != BASELINES:
+            made = f"{name}: {report['num_fields']} fields, seed {report['seed']}, made by"
+            texts.append(f"{made}\n`{report['command']}`\n\n{audit_table(report, sections)}")
+    return "\n\n".join(texts)
+
+
+def baselines_text(results: dict[str, Any]) -> str:
+    """Write the trivial baselines of results.json as Markdown; empty without any.
+
+    Args:
+        results: Content of a results.json.
+    """
+    if (content := results.get("audit", {}).get(BASELINES)) is None:
+        return ""
+    return f"Made by `{content['command']}`:\n\n{baseline_table(content['protocols'])}"
 
 
 def _line(name: str, figure: dict[str, Any]) -> str:

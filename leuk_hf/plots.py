@@ -25,7 +25,7 @@ def plot_training_curves(rows: Sequence[dict[str, Any]], path: Path) -> None:
         rows: Content of metrics.jsonl.
         path: PNG to write.
     """
-    figure = _figure(9, 3.6)
+    figure = new_figure(9, 3.6)
     epochs = [row["epoch"] for row in rows]
     losses, accuracies = figure.subplots(1, 2)
     for name, colour in (("train", _COLOURS[1]), ("validation", _COLOURS[0])):
@@ -41,7 +41,7 @@ def plot_training_curves(rows: Sequence[dict[str, Any]], path: Path) -> None:
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_confusion_matrix(confusion: np.ndarray, class_names: Sequence[str], path: Path, *, title: str) -> None:
@@ -54,7 +54,7 @@ def plot_confusion_matrix(confusion: np.ndarray, class_names: Sequence[str], pat
         title: What was evaluated on what.
     """
     size = 2.6 + 0.8 * len(class_names)
-    figure = _figure(size, size)
+    figure = new_figure(size, size)
     axes = figure.subplots()
     shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -66,7 +66,7 @@ def plot_confusion_matrix(confusion: np.ndarray, class_names: Sequence[str], pat
     axes.set_yticks(ticks, class_names)
     axes.set(xlabel="predicted", ylabel="true")
     axes.set_title(title, fontsize=10)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_roc_curves(
@@ -81,7 +81,7 @@ def plot_roc_curves(
         path: PNG to write.
         title: What was evaluated on what.
     """
-    figure = _figure(5, 4.6)
+    figure = new_figure(5, 4.6)
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], ":", color="grey", linewidth=1)
     for index, name in enumerate(class_names):
@@ -95,7 +95,7 @@ def plot_roc_curves(
     axes.set_title(title, fontsize=10)
     axes.grid(alpha=0.3)
     axes.legend(frameon=False, loc="lower right")
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_panel(columns: Sequence[tuple[str, Image.Image, Image.Image]], path: Path, *, title: str) -> None:
@@ -106,7 +106,7 @@ def plot_panel(columns: Sequence[tuple[str, Image.Image, Image.Image]], path: Pa
         path: PNG to write; it holds images of the data set, so it is not for publication.
         title: What is shown.
     """
-    figure = _figure(2.5 * len(columns), 5.9)
+    figure = new_figure(2.5 * len(columns), 5.9)
     grid = figure.subplots(2, len(columns), squeeze=False)
     for index, (caption, field, overlay) in enumerate(columns):
         for row, image in enumerate((field, overlay)):
@@ -114,15 +114,61 @@ def plot_panel(columns: Sequence[tuple[str, Image.Image, Image.Image]], path: Pa
             grid[row][index].set_axis_off()
         grid[0][index].set_title(caption, fontsize=9)
     figure.suptitle(title, fontsize=10)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
-def _figure(width: float, height: float) -> Figure:
+def plot_audit(report: dict[str, Any], path: Path, *, title: str) -> None:
+    """Plot an audit: accuracy by row with its interval, chance, and the share that followed the donor.
+
+    Args:
+        report: `AuditReport.to_dict`.
+        path: PNG to write.
+        title: What was audited on what.
+    """
+    rows = report["rows"]
+    figure = new_figure(8.4, 1.6 + 0.25 * len(rows))
+    axes = figure.subplots()
+    places, ticks, height, section = [], [], 0.0, None
+    for row in rows.values():
+        height -= 1.0 if row["section"] == section else 1.6
+        section = row["section"]
+        places.append(height)
+    for place, (name, row) in zip(places, rows.items(), strict=True):
+        low, high = row["accuracy"]["interval"]
+        axes.plot([low, high], [place, place], color=_COLOURS[0], linewidth=2.2, solid_capstyle="butt", alpha=0.55)
+        axes.plot(row["accuracy"]["value"], place, "o", color=_COLOURS[0], markersize=5)
+        if row["followed_donor"] is not None:
+            axes.plot(row["followed_donor"]["value"], place, "D", color=_COLOURS[1], markersize=5)
+        if row["refused"] is not None and row["refused"]["value"]:
+            axes.plot(row["refused"]["value"], place, "x", color=_COLOURS[6], markersize=6)
+        ticks.append(name)
+    shares = report["num_fields_of_class"].values()
+    largest = max(shares) / sum(shares)
+    axes.axvline(largest, linestyle=":", color="grey", linewidth=1.2)
+    axes.axvline(rows[ticks[0]]["accuracy"]["value"], color=_COLOURS[0], linewidth=0.8, alpha=0.5)
+    axes.set_yticks(places, ticks, fontsize=8)
+    axes.set(xlim=(-0.02, 1.02), ylim=(places[-1] - 1, places[0] + 1), xlabel="share of fields")
+    axes.grid(axis="x", alpha=0.3)
+    labels = (
+        ("o", _COLOURS[0], "accuracy, 95 % interval"),
+        ("D", _COLOURS[1], "label followed the donor"),
+        ("x", _COLOURS[6], "refused"),
+    )
+    handles = [axes.plot([], [], mark, color=colour, label=text)[0] for mark, colour, text in labels]
+    handles += axes.plot([], [], ":", color="grey", label="always the largest class")
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=8)
+    axes.set_title(title, fontsize=10)
+    save_figure(figure, path)
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Make a figure of this size in inches."""
     from matplotlib.figure import Figure  # not pyplot: no global state, no display, thread-safe
 
     return Figure(figsize=(width, height), layout="constrained", dpi=120)
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG, whole or not at all."""
     with replacing(path) as temporary:
         figure.savefig(temporary)

@@ -1,8 +1,9 @@
 """The one way from an image to pixel_values, shared by training and serving.
 
 Shared contract: images are RGB uint8 PIL; pixel_values are float32 (N, 3, H, W), RGB, normalised by mean and
-std. A field is squashed (not cropped) to a square, as this field's publications do, then CLAHE lifts local
-contrast on the L channel of LAB alone, then the channels are normalised.
+std. Burnt-in annotation is painted over if the checkpoint asks for it; a field is squashed (not cropped) to a
+square, as this field's publications do, then CLAHE lifts local contrast on the L channel of LAB alone, then the
+channels are normalised.
 """
 
 import dataclasses
@@ -11,6 +12,10 @@ from collections.abc import Iterable, Sequence
 import cv2
 import numpy as np
 from PIL import Image
+
+from leuk_hf.annotation import Box, remove_annotation
+
+__all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "Box", "Preprocessor", "remove_annotation"]
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -34,6 +39,7 @@ class Preprocessor:
         clahe: Whether to equalise contrast (Zuiderveld, Graphics Gems IV, 1994) on L of LAB.
         clahe_clip_limit: Contrast limit of CLAHE, positive; 1 is nearly none.
         clahe_tiles: CLAHE works on this many by this many tiles, at least 1.
+        annotation_removal: Whether to paint over scale bars and labels first (`remove_annotation`).
 
     Raises:
         ValueError: If a value is outside its range.
@@ -46,6 +52,7 @@ class Preprocessor:
     clahe: bool = True
     clahe_clip_limit: float = 2.0
     clahe_tiles: int = 8
+    annotation_removal: bool = False
 
     def __post_init__(self) -> None:
         # JSON has no tuples.
@@ -68,7 +75,7 @@ class Preprocessor:
             )
 
     def enhance(self, image: Image.Image) -> Image.Image:
-        """Resize and, if `clahe` is set, equalise: the image as the network sees it, before normalisation.
+        """Remove annotation, resize and equalise, as set: the image as the network sees it, before normalisation.
 
         Args:
             image: RGB uint8, any size.
@@ -76,6 +83,8 @@ class Preprocessor:
         Returns:
             RGB uint8, (image_size, image_size).
         """
+        if self.annotation_removal:
+            image, _ = remove_annotation(image)
         resized = image.resize((self.image_size, self.image_size), _RESAMPLING[self.interpolation])
         if not self.clahe:
             return resized

@@ -16,11 +16,11 @@ from leuk_hf.errors import DataError
 from leuk_hf.evaluation import Results, evaluate, merge_results
 from leuk_hf.files import write_json, write_text
 from leuk_hf.model import LeukDenseNet
-from leuk_hf.model_card import results_table
+from leuk_hf.model_card import audit_text, baselines_text, results_table
 from leuk_hf.provenance import provenance
 from leuk_hf.splits import fingerprint, read_split
 
-_TABLE = re.compile(r"(<!-- results: [^>]*-->\n).*?(<!-- end of results -->)", re.DOTALL)
+README_SECTIONS = ("field", "leukocytes", "controls", "shortcuts")  # the model card has all
 
 
 def release_checkpoint(run: Path, source: str, folder: Path, *, command: str) -> tuple[Dataset, Results]:
@@ -71,16 +71,43 @@ def release_checkpoint(run: Path, source: str, folder: Path, *, command: str) ->
     return part, results
 
 
-def fill_results_table(text: str, results: dict[str, Any]) -> str:
-    """Put the figures of results.json between a document's results marks.
+def refresh_documents(folder: Path, readme: Path) -> None:
+    """Fill the README's tables and the checkpoint's model card from its results.json.
 
     Args:
-        text: Markdown with `<!-- results: ... -->` and `<!-- end of results -->`.
+        folder: Of the checkpoint, with results.json.
+        readme: Markdown with `<!-- results: ... -->`, `<!-- audit: ... -->` and `<!-- baselines: ... -->`, each closed
+            by `<!-- end of results -->` and so on.
+
+    Raises:
+        DataError: If results.json or a mark is missing.
+    """
+    if not (folder / "results.json").is_file():
+        raise DataError(f"{folder} has no results.json; evaluate the checkpoint first")
+    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    write_text(readme, fill_tables(readme.read_text(encoding="utf-8"), results))
+    model = LeukDenseNet.from_pretrained(folder)
+    write_text(folder / "README.md", str(model.generate_model_card(results=results)))
+
+
+def fill_tables(text: str, results: dict[str, Any]) -> str:
+    """Put the figures of results.json between a document's marks.
+
+    Args:
+        text: Markdown with the marks of `refresh_documents`.
         results: Content of results.json.
 
     Raises:
-        DataError: If the marks are missing.
+        DataError: If a mark is missing.
     """
-    if not _TABLE.search(text):
-        raise DataError("the document has no results marks")
-    return _TABLE.sub(lambda found: f"{found[1]}\n{results_table(results)}\n\n{found[2]}", text)
+    contents = {
+        "results": results_table(results),
+        "audit": audit_text(results, README_SECTIONS),
+        "baselines": baselines_text(results),
+    }
+    for name, content in contents.items():
+        start, end = re.search(rf"<!-- {name}: [^>]*-->\n", text), text.find(f"<!-- end of {name} -->")
+        if start is None or end < start.end():
+            raise DataError(f"the document has no {name} marks")
+        text = f"{text[: start.end()]}\n{content}\n\n{text[end:]}"
+    return text

@@ -1,4 +1,9 @@
-"""Splits of a data set into parts, independent of file order and publishable without images."""
+"""Splits of a data set into parts, independent of file order and publishable without images.
+
+Shared contract: labels are class indices (N,); names, all different, decide ties and randomness, never the order of
+the rows; a group must not cross parts. Parts are "train", "validation" (chooses the epoch), "calibration" (fits
+what turns scores into probabilities and refusals) and "test"; "gap" rows belong to none.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +11,7 @@ import csv
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from datasets import Dataset
@@ -14,44 +20,190 @@ from leuk_hf.data import class_names_of
 from leuk_hf.errors import DataError
 from leuk_hf.files import replacing
 
+PARTS = ("train", "validation", "calibration", "test")
+PROTOCOLS = ("random", "grouped", "acquisition")
+GAP = "gap"
+_BINS = 10  # of which 2 test, 1 calibrate, 1 validates: 60 / 10 / 10 / 20 %
+_GAP_FIELDS = 5  # left out on either side of the border between two stretches of one scan
+_SESSION_SHARE = 0.1  # of a class's fields; smaller sessions are dealt along but make no fold of their own
+_MOST_FOLDS = 5
 
-def random_split(
-    labels: Sequence[int], paths: Sequence[str], fractions: dict[str, float], *, seed: int
-) -> dict[str, np.ndarray]:
-    """Split image by image, stratified by class: the protocol everybody reports, for comparison only.
 
-    Neighbouring fields of one slide land on both sides, so figures on such a split flatter. The split depends on
-    the paths and the seed, not on the order of the files: rows are ranked by a hash of their path.
+def split_fields(
+    labels: Sequence[int], names: Sequence[str], groups: Sequence[Any], *, fold: int = 0, seed: int = 0
+) -> np.ndarray:
+    """Split so that no group crosses parts, with every class in every part in about equal shares.
+
+    With each row its own group this is the random split that everybody reports, for comparison only: neighbouring
+    fields of one slide land on both sides, so figures on it flatter.
 
     Args:
         labels: Class index per row.
-        paths: Name per row, all different.
-        fractions: Part name -> share in (0, 1), summing to less than 1; the rest is "train".
+        names: Name per row.
+        groups: Group per row, anything hashable.
+        fold: Which part of the data is tested, from 0; over all folds (`count_folds`) every row is tested once.
         seed: Another seed gives another split.
 
     Returns:
-        Part name -> sorted row indices, "train" first.
+        Part of each row: str (N,), values in `PARTS`.
 
     Raises:
-        DataError: If a share is outside its range or a class is too small to be in every part.
+        DataError: If names repeat, a class has too few groups for four parts, or there is no such fold.
     """
-    if any(not 0 < share < 1 for share in fractions.values()) or sum(fractions.values()) >= 1:
-        raise DataError(f"the shares {fractions} must lie between 0 and 1 and leave something to train on")
-    if len(set(paths)) < len(paths):
-        raise DataError("two rows have the same path, so a split could not be reproduced; give each its own")
-    ranks = [hashlib.sha256(f"{seed}:{path}".encode()).digest() for path in paths]
-    parts: dict[str, list[int]] = {"train": [], **{name: [] for name in fractions}}
-    for label in sorted(set(labels)):
-        rows = sorted((row for row, other in enumerate(labels) if other == label), key=lambda row: ranks[row])
-        start = 0
-        for name, share in fractions.items():
-            count = max(1, round(share * len(rows)))
-            parts[name] += rows[start : start + count]
-            start += count
-        if start >= len(rows):
-            raise DataError(f"class {label} has {len(rows)} images, too few for the parts {', '.join(parts)}")
-        parts["train"] += rows[start:]
-    return {name: np.array(sorted(rows), dtype=np.int64) for name, rows in parts.items()}
+    bins, count = _bins(np.asarray(labels), names, groups, _BINS, seed)
+    tested = max(1, count // 5)
+    folds = count // tested
+    if not 0 <= fold < folds:
+        raise DataError(f"there is no fold {fold}; this data has the folds 0 to {folds - 1}")
+    place = (bins - fold * tested) % count
+    others = np.where(place == tested, "calibration", np.where(place == tested + 1, "validation", "train"))
+    return np.where(place < tested, "test", others)
+
+
+def count_folds(labels: Sequence[int], groups: Sequence[Any]) -> int:
+    """Tell how many folds `split_fields` has."""
+    count = _num_bins(np.asarray(labels), groups, _BINS)
+    return count // max(1, count // 5)
+
+
+def acquisition_folds(
+    labels: Sequence[int],
+    names: Sequence[str],
+    acquisitions: Sequence[str],
+    order: Sequence[float],
+    *,
+    seed: int = 0,
+) -> tuple[np.ndarray, tuple[int, ...]]:
+    """Deal whole acquisition sessions to folds: the test of whether a classifier survives another session.
+
+    As many folds as the classes with several sessions allow, at most five. A class that is nearly one session is
+    cut into contiguous stretches instead, with a gap at every border, because neighbours overlap; its figures say
+    less, so report results without it, too.
+
+    Args:
+        labels: Class index per row.
+        names: Name per row.
+        acquisitions: Session per row.
+        order: Position per row within a scan, such as the number in its file name.
+        seed: Breaks ties.
+
+    Returns:
+        Fold of each row, int (N,), -1 in a gap; and the classes cut into stretches.
+
+    Raises:
+        DataError: If names repeat or a class is too small for two folds.
+    """
+    classes, sessions = np.asarray(labels), np.asarray(acquisitions)
+    several = {int(label): _num_session_folds(sessions[classes == label]) for label in np.unique(classes)}
+    stretched = tuple(label for label, number in several.items() if number < 2)
+    count = min([_MOST_FOLDS, *(number for number in several.values() if number > 1)])
+    folds = np.full(len(classes), -1)
+    chosen = np.flatnonzero(~np.isin(classes, stretched)).tolist()
+    if chosen:
+        dealt = [acquisitions[row] for row in chosen]
+        folds[chosen], count = _bins(classes[chosen], [names[row] for row in chosen], dealt, count, seed)
+    for label in stretched:
+        rows = np.flatnonzero(classes == label)
+        ranked = np.array(sorted(rows.tolist(), key=lambda row: (order[row], names[row])))
+        margin = _GAP_FIELDS if len(rows) >= 4 * _GAP_FIELDS * count else 0
+        if len(rows) < 2 * count:
+            raise DataError(f"class {label} has {len(rows)} fields, too few for {count} folds by acquisition")
+        for fold, stretch in enumerate(np.array_split(ranked, count)):
+            inner = stretch[margin if fold else 0 : len(stretch) - (margin if fold < count - 1 else 0)]
+            folds[inner] = fold
+    return folds, stretched
+
+
+def split_by_acquisition(
+    labels: Sequence[int],
+    names: Sequence[str],
+    groups: Sequence[Any],
+    folds: np.ndarray,
+    *,
+    fold: int = 0,
+    seed: int = 0,
+) -> np.ndarray:
+    """Split with one fold of `acquisition_folds` as the test part.
+
+    Args:
+        labels: Class index per row.
+        names: Name per row.
+        groups: Group per row; rows that share one with a test row go to the gap.
+        folds: From `acquisition_folds`.
+        fold: The fold to test.
+        seed: Of the split of the rest into training, validation and calibration.
+
+    Returns:
+        Part of each row: str (N,), values in `PARTS` and "gap".
+
+    Raises:
+        DataError: If there is no such fold, or the rest is too small for three parts.
+    """
+    if fold not in set(folds[folds >= 0].tolist()):
+        raise DataError(f"there is no fold {fold}; by acquisition this data has the folds 0 to {folds.max()}")
+    parts = np.full(len(folds), GAP, dtype="<U11")
+    tested = folds == fold
+    parts[tested] = "test"
+    linked = {group for group, hit in zip(groups, tested, strict=True) if hit}
+    rest = [row for row in np.flatnonzero((folds >= 0) & ~tested).tolist() if groups[row] not in linked]
+    if lost := sorted(set(np.asarray(labels).tolist()) - {labels[row] for row in rest}):
+        raise DataError(f"fold {fold} leaves no field of class {lost[0]} to train on: the rest belongs with tested ones")
+    bins, _ = _bins(np.asarray(labels)[rest], [names[row] for row in rest], [groups[row] for row in rest], _BINS, seed)
+    parts[rest] = np.where(bins == 0, "calibration", np.where(bins == 1, "validation", "train"))
+    return parts
+
+
+def _bins(
+    labels: np.ndarray, names: Sequence[str], groups: Sequence[Any], wanted: int, seed: int
+) -> tuple[np.ndarray, int]:
+    """Deal whole groups to bins of about equal class counts, the largest first: int (N,) and the number of bins."""
+    if len(set(names)) < len(names):
+        raise DataError("two fields have the same path, so a split could not be reproduced; give each its own")
+    count = _num_bins(labels, groups, wanted)
+    classes, columns = np.unique(labels, return_inverse=True)
+    members: dict[Any, list[int]] = {}
+    for row, group in enumerate(groups):
+        members.setdefault(group, []).append(row)
+    ranked = sorted(
+        members.values(),
+        key=lambda rows: (-len(rows), hashlib.sha256(f"{seed}:{min(names[row] for row in rows)}".encode()).digest()),
+    )
+    totals = np.bincount(columns, minlength=len(classes))
+    shares, bins = np.zeros((count, len(classes))), np.zeros(len(labels), dtype=np.int64)
+    for rows in ranked:
+        added = np.bincount(columns[rows], minlength=len(classes)) / totals
+        chosen = int(((shares + added) ** 2 - shares**2).sum(axis=1).argmin())
+        shares[chosen] += added
+        bins[rows] = chosen
+    if (shares == 0).any():
+        label = int(classes[np.flatnonzero((shares == 0).any(axis=0))[0]])
+        raise DataError(f"the groups of class {label} are too few or too tangled to be in every part")
+    return bins, count
+
+
+def _num_bins(labels: np.ndarray, groups: Sequence[Any], wanted: int) -> int:
+    least = min(wanted, 4)
+    for label in np.unique(labels):
+        own = len({groups[row] for row in np.flatnonzero(labels == label).tolist()})
+        if own < least:
+            raise DataError(
+                f"class {label} has {own} separate groups of fields, too few for {least} parts; add fields of other"
+                " places, or take --protocol random, which flatters"
+            )
+        wanted = min(wanted, own)
+    return wanted
+
+
+def _num_session_folds(sessions: np.ndarray) -> int:
+    """Tell how many folds of a fair size a class's sessions can be dealt to; 1 if it is nearly one session."""
+    sizes = np.unique(sessions, return_counts=True)[1]
+    for count in range(_MOST_FOLDS, 1, -1):
+        dealt = np.zeros(count)
+        for size in sorted(sizes.tolist(), reverse=True):
+            dealt[dealt.argmin()] += size
+        if dealt.min() >= _SESSION_SHARE * len(sessions):
+            return count
+    return 1
 
 
 def fingerprint(dataset: Dataset) -> str:
@@ -104,7 +256,7 @@ def read_split(path: Path | str, dataset: Dataset, part: str) -> np.ndarray:
         raise DataError(f"{path} cannot be read as a split table ({error})") from error
     wanted = {row["file"] for row in rows if row["split"] == part}
     if not wanted:
-        parts = sorted({row["split"] for row in rows})
+        parts = sorted({row["split"] or "" for row in rows})
         raise DataError(f"{path} has no part {part!r}; it has {', '.join(parts) or 'no columns file and split'}")
     index_of = {name: index for index, name in enumerate(dataset["path"])}
     if missing := sorted(wanted - set(index_of)):

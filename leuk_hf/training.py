@@ -31,10 +31,10 @@ from leuk_hf.files import write_json, write_text
 from leuk_hf.model import LeukDenseNet
 from leuk_hf.plots import plot_training_curves
 from leuk_hf.provenance import provenance
-from leuk_hf.splits import count_by_class, fingerprint, random_split, write_split
+from leuk_hf.splits import count_by_class, fingerprint, write_split
 from leuk_hf.training_config import TrainConfig
 from leuk_hf.training_record import check_folder, check_record, remove_leftovers
-from leuk_hf.training_setup import build_optimizer, build_scheduler, choose_precision, starting_model
+from leuk_hf.training_setup import build_optimizer, build_scheduler, choose_precision, split_dataset, starting_model
 from leuk_hf.training_state import load_state, save_state
 
 
@@ -95,10 +95,8 @@ def train(config: TrainConfig, *, command: str | None = None) -> dict[str, Any]:
             skip_unreadable=config.skip_unreadable,
             progress=accelerator.is_main_process,
         )
-    fractions = {"validation": config.validation_fraction}
-    if config.test_fraction:
-        fractions["test"] = config.test_fraction
-    parts = random_split(dataset["label"], dataset["path"], fractions, seed=config.seed)
+    with accelerator.local_main_process_first():  # one search for overlaps, not one per process
+        parts = split_dataset(config, dataset, progress=accelerator.is_main_process)
     model, origin = starting_model(config, class_names_of(dataset))
     global_batch = config.batch_size * accelerator.num_processes
     if len(parts["train"]) < global_batch:
@@ -115,7 +113,8 @@ def train(config: TrainConfig, *, command: str | None = None) -> dict[str, Any]:
         "class_names": list(model.class_names),
         "fields": {name: count_by_class(dataset, rows) for name, rows in parts.items()},
         "data_sha256": fingerprint(dataset),
-        "protocol": "random",
+        "protocol": config.protocol,
+        "fold": config.fold,
     }
     resuming = check_record(output, config, record)
     if config.resume and not resuming:

@@ -29,6 +29,7 @@ class TrainConfig:
         class_names: Class folders in index order; "folders" takes them as they are; empty: the four classes.
         image_size: Edge in pixels; empty: that of the starting weights, 224 from scratch.
         clahe: Equalise contrast (CLAHE on L of LAB); empty: as the starting weights, on from scratch.
+        annotation_removal: Paint over burnt-in scale bars; empty: as the starting weights, off from scratch.
         augmentation: Training transforms.
         optimizer: Adam or AdamW.
         learning_rate: Starting value of step, peak of one-cycle.
@@ -41,8 +42,11 @@ class TrainConfig:
         patience: Stop after this many epochs without a better validation; empty: never.
         batch_size: Fields per process and step.
         gradient_accumulation_steps: Batches per optimizer step.
-        validation_fraction: Share held out to choose the best epoch.
-        test_fraction: Share held out and looked at once, at the end; 0: none.
+        protocol: random (comparison only: it flatters), grouped (no copy or overlapping field crosses parts), or
+            acquisition (whole sessions are tested).
+        fold: Part of the data that is tested, from 0.
+        groups: Group table of scripts/prepare_data.py, or your own CSV with the columns file and group (such as the
+            patient); empty: made at the start, unless the protocol is random.
         mixed_precision: auto is bfloat16 where the device computes in it, else float32.
         channels_last: Memory layout that convolutions prefer.
         num_workers: Processes that prepare images; 0: in the training process.
@@ -65,6 +69,7 @@ class TrainConfig:
     class_names: tuple[str, ...] = ()
     image_size: int | None = None
     clahe: bool | None = None
+    annotation_removal: bool | None = None
     augmentation: Augmentation = "plain"
     optimizer: Literal["adam", "adamw"] = "adamw"
     learning_rate: float = 2e-3
@@ -77,8 +82,9 @@ class TrainConfig:
     patience: int | None = None
     batch_size: int = 32
     gradient_accumulation_steps: int = 1
-    validation_fraction: float = 0.1
-    test_fraction: float = 0.1
+    protocol: Literal["random", "grouped", "acquisition"] = "grouped"
+    fold: int = 0
+    groups: Path | None = None
     mixed_precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
     channels_last: bool = True
     num_workers: int = 0
@@ -111,8 +117,8 @@ class TrainConfig:
             raise TrainingError("growth_rate and every number of block_config must be at least 1")
         if not 0 < self.step_factor <= 1:
             raise TrainingError(f"step_factor is {self.step_factor}; give a factor in (0, 1]")
-        if not 0 < self.validation_fraction < 1 or not 0 <= self.test_fraction < 1:
-            raise TrainingError("validation_fraction must lie in (0, 1) and test_fraction in [0, 1)")
+        if self.fold < 0:
+            raise TrainingError(f"fold is {self.fold}; give a whole number of at least 0")
         if not 0 <= self.label_smoothing < 1:
             raise TrainingError(f"label_smoothing is {self.label_smoothing}; give a share in [0, 1)")
         if self.image_size is not None and self.image_size < 32:
@@ -128,7 +134,8 @@ class TrainConfig:
     def to_dict(self) -> dict[str, Any]:
         """Give the values as JSON types."""
         plain = dataclasses.asdict(self)
-        return {**plain, "output": str(self.output), "class_names": list(self.class_names),
+        groups = None if self.groups is None else str(self.groups)
+        return {**plain, "output": str(self.output), "groups": groups, "class_names": list(self.class_names),
                 "block_config": list(self.block_config)}  # fmt: skip
 
     def differences(self, stored: dict[str, Any]) -> list[str]:
@@ -151,7 +158,6 @@ CLASSIC = TrainConfig(
     label_smoothing=0.0,
     num_epochs=30,
     patience=5,
-    test_fraction=0.0,
 )
 RECIPES: dict[str, TrainConfig] = {"plain": PLAIN, "classic": CLASSIC}
 

@@ -3,20 +3,51 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from datasets import Dataset
 
+from leuk_hf.group_table import parts_by_protocol, read_groups, write_groups
+from leuk_hf.groups import find_groups
 from leuk_hf.model import LeukDenseNet
 from leuk_hf.preprocessing import Preprocessor
 from leuk_hf.training_config import TrainConfig
+
+
+def split_dataset(config: TrainConfig, dataset: Dataset, *, progress: bool) -> dict[str, np.ndarray]:
+    """Split the data as the run asks; a group table that is missing is made in the run's folder, once.
+
+    Args:
+        config: Decides protocol, fold, table and seed.
+        dataset: From `load_smears`.
+        progress: Show bars.
+
+    Returns:
+        Part name -> row indices.
+
+    Raises:
+        DataError: If the data cannot be split so.
+    """
+    path = config.groups
+    if path is None and config.protocol != "random":
+        path = Path(config.output) / "groups.csv"
+        if not path.is_file():
+            found = find_groups(
+                dataset, cache=Path(config.output) / "groups-cache", seed=config.seed, progress=progress
+            )
+            write_groups(path, found.records)
+    table = None if path is None else read_groups(path, dataset)
+    return parts_by_protocol(dataset, config.protocol, table, fold=config.fold, seed=config.seed)
 
 
 def starting_model(config: TrainConfig, class_names: tuple[str, ...]) -> tuple[LeukDenseNet, str]:
     """Build the model to train and name where its weights come from.
 
     Args:
-        config: Decides weights, image size and CLAHE.
+        config: Decides weights and preprocessing.
         class_names: Of the data, in index order; a classifier for other classes starts from random weights.
 
     Raises:
@@ -27,6 +58,8 @@ def starting_model(config: TrainConfig, class_names: tuple[str, ...]) -> tuple[L
         changes["image_size"] = config.image_size
     if config.clahe is not None:
         changes["clahe"] = config.clahe
+    if config.annotation_removal is not None:
+        changes["annotation_removal"] = config.annotation_removal
     if config.weights in ("scratch", "imagenet"):
         settings: dict[str, Any] = {
             "class_names": class_names,

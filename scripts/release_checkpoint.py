@@ -6,7 +6,6 @@ python scripts/release_checkpoint.py --run runs/plain --source leukemia/Original
 from __future__ import annotations
 
 import dataclasses
-import json
 import shlex
 import sys
 from pathlib import Path
@@ -38,16 +37,14 @@ def main(arguments: list[str]) -> int:
     import tyro
 
     from leuk_hf.evaluation import write_plots
-    from leuk_hf.files import write_text
     from leuk_hf.model import LeukDenseNet
-    from leuk_hf.release import fill_results_table, release_checkpoint
+    from leuk_hf.release import refresh_documents, release_checkpoint
 
     parsed = tyro.cli(Arguments, args=arguments, description=__doc__, prog="scripts/release_checkpoint.py")
     command = shlex.join(["python", "scripts/release_checkpoint.py", *arguments])
     try:
         part, results = release_checkpoint(parsed.run, parsed.source, parsed.folder, command=command)
-        content = json.loads((parsed.folder / "results.json").read_text(encoding="utf-8"))
-        write_text(parsed.readme, fill_results_table(parsed.readme.read_text(encoding="utf-8"), content))
+        refresh_documents(parsed.folder, parsed.readme)
         model = LeukDenseNet.from_pretrained(parsed.folder)
         write_plots(model, part, results, parsed.plots, title=f"random split, test ({len(part)} fields)")
     except (LeukError, OSError) as error:

@@ -58,7 +58,7 @@ def main(arguments: list[str]) -> int:
     best = record["best"]
     print(
         f"best epoch {best['epoch']}: validation balanced accuracy {best['validation_balanced_accuracy']:.4f}"
-        f" (random split, {sum(record['fields']['validation'].values())} fields); checkpoint in"
+        f" ({config.protocol} split, {sum(record['fields']['validation'].values())} fields); checkpoint in"
         f" {config.output / 'checkpoint'}"
     )
     return 0

@@ -1,0 +1,242 @@
+"""The shortcut audit: does a smear classifier, anybody's, read leukocytes?
+
+Shared contract: the classifier is any callable that takes a list of PIL RGB images and gives probabilities (N, K),
+or a pair (probabilities (N, K), answered bool (N,)) if it can refuse. A refusal never changes the accuracy, which
+always counts the most probable class; it has a column of its own.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from tqdm.auto import tqdm
+
+from leuk_hf.annotation import annotation_mask
+from leuk_hf.audit_report import AuditReport, RowResult
+from leuk_hf.audit_rows import BY_NAME, REMOVAL_MARGIN, ROWS, Panel, Row, Subject, sham_holes
+from leuk_hf.audit_store import RowStore
+from leuk_hf.cells import label_leukocytes, segment_leukocytes
+from leuk_hf.counterfactuals import CORNERS, corner_mask, inpaint, widen
+from leuk_hf.errors import DataError
+from leuk_hf.image_io import ImageSource, load_image
+from leuk_hf.labels import CLASS_NAMES
+
+Classifier = Callable[[list[Image.Image]], Any]
+Segmenter = Callable[[Image.Image], np.ndarray]
+CLEAN = ROWS[0].name
+
+
+def audit(
+    classifier: Classifier,
+    fields: Sequence[ImageSource],
+    labels: Sequence[int],
+    *,
+    class_names: Sequence[str] | None = None,
+    names: Sequence[str] | None = None,
+    rows: Sequence[str] | None = None,
+    segment: Segmenter = segment_leukocytes,
+    find_annotation: Segmenter = annotation_mask,
+    max_edge: int = 512,
+    batch_size: int = 16,
+    seed: int = 0,
+    store: Path | None = None,
+    progress: bool = False,
+) -> AuditReport:
+    """Question a classifier with changed fields.
+
+    Give fields that it was not trained on, of at least two classes; a few hundred make the intervals narrow.
+
+    Args:
+        classifier: (list of PIL RGB images) -> probabilities (N, K), rows summing to 1, or (probabilities, answered).
+        fields: N images: path, bytes, PIL image or uint8 (H, W, 3), RGB.
+        labels: (N,) class index in [0, K).
+        class_names: K names; by default the four classes.
+        names: (N,) different names that decide the randomness of each field's rows; by default its position.
+        rows: Names from `ROWS`; by default all. The untouched fields always belong to them.
+        segment: PIL RGB -> bool (H, W), the leukocytes; another segmentation may take its place.
+        find_annotation: PIL RGB -> bool (H, W), burnt-in ink.
+        max_edge: Larger fields are shrunk to this longer edge first, also for the untouched row.
+        batch_size: Images per call of the classifier.
+        seed: Of holes, donors and noise; the answer does not depend on the order of the fields.
+        store: File of finished rows, so that an interrupted audit goes on; it starts anew when the classifier's
+            answers to the untouched fields, the fields or the seed differ.
+        progress: Show a bar.
+
+    Raises:
+        DataError: If fields, labels, rows or the classifier's answers are not as described.
+        ImageError: If a field cannot be read.
+    """
+    names = [f"field {index}" for index in range(len(fields))] if names is None else list(names)
+    class_names = tuple(class_names or CLASS_NAMES)
+    chosen = _check(fields, labels, names, class_names, rows, batch_size)
+    order = sorted(range(len(fields)), key=lambda index: names[index])
+
+    def prepare(index: int) -> Subject:
+        return _subject(fields[index], int(labels[index]), names[index], segment, find_annotation, max_edge)
+
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        prepared = pool.map(prepare, order)
+        subjects = list(tqdm(prepared, total=len(order), desc="Finding leukocytes", disable=not progress))
+        if (without := sum(not subject.leukocytes.any() for subject in subjects)) > len(subjects) / 2:
+            raise DataError(
+                f"no leukocyte was found in {without} of {len(subjects)} fields, so that removing them would show"
+                " nothing; give smear fields, or another segmentation as segment="
+            )
+        panel = _panel(subjects)
+        if len({subject.label for subject in subjects}) < 2:
+            chosen = [row for row in chosen if not row.needs_donor]
+        results, finished = [], RowStore(store, subjects, seed)
+        with tqdm(total=len(chosen) * len(subjects), desc="Auditing", unit="image", disable=not progress) as bar:
+            for row in chosen:
+                images, donors = zip(*pool.map(lambda subject, row=row: _make(row, panel, subject, seed), subjects),
+                                     strict=True)  # fmt: skip
+                known = None if row.name == CLEAN else finished.get(row.name)
+                answers = known or _ask(classifier, images, len(class_names), batch_size, bar)
+                if row.name == CLEAN:
+                    finished.begin(row.name, answers)
+                elif known is None:
+                    finished.put(row.name, answers)
+                else:
+                    bar.update(len(subjects))
+                results.append(RowResult(row, *answers, donors=np.array(donors)))
+        checks = _checks(panel, segment, seed, pool)
+    return AuditReport(class_names, np.array([subject.label for subject in subjects]), tuple(results), checks, seed)
+
+
+def _check(
+    fields: Sequence[Any],
+    labels: Sequence[int],
+    names: Sequence[str],
+    class_names: Sequence[str],
+    rows: Sequence[str] | None,
+    batch_size: int,
+) -> list[Row]:
+    if not len(fields):
+        raise DataError("there is no field to audit")
+    if not len(fields) == len(labels) == len(names):
+        raise DataError(f"{len(fields)} fields, {len(labels)} labels and {len(names)} names; give one of each a field")
+    if len(set(names)) < len(names):
+        raise DataError("two fields have the same name, so the audit could not be repeated; give each its own")
+    if wrong := [label for label in labels if not 0 <= label < len(class_names)]:
+        raise DataError(f"label {wrong[0]} is none of the {len(class_names)} classes 0 to {len(class_names) - 1}")
+    if batch_size < 1:
+        raise DataError(f"batch_size is {batch_size}; give at least 1")
+    if unknown := sorted(set(rows or ()) - set(BY_NAME)):
+        raise DataError(f"there is no audit row {unknown[0]!r}; choose among: {'; '.join(BY_NAME)}")
+    return [row for row in ROWS if rows is None or row.name in rows or row.name == CLEAN]
+
+
+def _subject(
+    source: ImageSource, label: int, name: str, segment: Segmenter, find_annotation: Segmenter, max_edge: int
+) -> Subject:
+    image = load_image(source, name=name)
+    image.thumbnail((max_edge, max_edge), Image.Resampling.BOX)
+    field = np.array(image)
+    leukocytes = np.asarray(segment(image), dtype=bool)
+    if leukocytes.shape != field.shape[:2]:
+        raise DataError(f"the mask of {name} is {leukocytes.shape}, its field {field.shape[:2]}; they must be equal")
+    annotation = np.asarray(find_annotation(image), dtype=bool)
+    holes = widen(leukocytes, field, REMOVAL_MARGIN)
+    cells = label_leukocytes(leukocytes)
+    return Subject(name, label, field, leukocytes, cells, annotation, holes, inpaint(field, holes))
+
+
+def _panel(subjects: Sequence[Subject]) -> Panel:
+    def share(corner: str) -> float:
+        return sum(float(subject.annotation[corner_mask(subject.field.shape, corner)].mean()) for subject in subjects)
+
+    # Bottom right wins ties: microscope software burns scale bars there.
+    corner = max(reversed(CORNERS), key=share)
+
+    def mean(where: Callable[[Subject], np.ndarray], otherwise: tuple[int, int, int]) -> tuple[int, int, int]:
+        colours = [subject.field[where(subject)].mean(axis=0) for subject in subjects if where(subject).any()]
+        red, green, blue = np.rint(np.mean(colours, axis=0)).astype(int).tolist() if colours else otherwise
+        return red, green, blue
+
+    inside = mean(lambda subject: subject.leukocytes, (128, 96, 176))
+    return Panel(subjects, corner, inside, mean(lambda subject: ~subject.leukocytes, (224, 224, 224)))
+
+
+def generator_for(seed: int, row: str, name: str) -> np.random.Generator:
+    """Give the randomness of one row of one field, whatever else is audited."""
+    return np.random.default_rng([seed, zlib.crc32(row.encode()), zlib.crc32(name.encode())])
+
+
+def _make(row: Row, panel: Panel, subject: Subject, seed: int) -> tuple[Image.Image, int]:
+    image, donor = row.make(panel, subject, generator_for(seed, row.name, subject.name))
+    return Image.fromarray(image), -1 if donor is None else donor.label
+
+
+def _ask(
+    classifier: Classifier, images: Sequence[Image.Image], num_classes: int, batch_size: int, bar: tqdm
+) -> tuple[np.ndarray, np.ndarray | None]:
+    parts = []
+    for batch in _batches(images, batch_size):
+        parts.append(_understand(classifier(batch), len(batch), num_classes))
+        bar.update(len(batch))
+    answered = [part[1] for part in parts]
+    if any(part is None for part in answered):
+        return np.concatenate([part[0] for part in parts]), None
+    return np.concatenate([part[0] for part in parts]), np.concatenate(answered)  # type: ignore[arg-type]
+
+
+def _batches(images: Sequence[Image.Image], batch_size: int) -> Iterator[list[Image.Image]]:
+    for start in range(0, len(images), batch_size):
+        # Copies: a classifier may draw into what it is given.
+        yield [image.copy() for image in images[start : start + batch_size]]
+
+
+def _understand(answer: Any, count: int, num_classes: int) -> tuple[np.ndarray, np.ndarray | None]:
+    answered = None
+    if isinstance(answer, tuple) and len(answer) == 2:
+        answer, answered = answer
+        answered = np.asarray(answered)
+        if answered.shape != (count,) or answered.dtype != bool:
+            raise DataError(
+                f"the classifier's second answer is {answered.dtype} {answered.shape}, not bool ({count},)"
+            )
+    probabilities = np.asarray(answer.detach().cpu() if hasattr(answer, "detach") else answer, dtype=np.float64)
+    if probabilities.shape != (count, num_classes):
+        raise DataError(
+            f"the classifier gave {probabilities.shape} for {count} images and {num_classes} classes; it must give"
+            f" ({count}, {num_classes}), in the order of class_names"
+        )
+    if not np.isfinite(probabilities).all() or (probabilities < -1e-6).any():
+        raise DataError("the classifier gave probabilities that are negative or not finite")
+    if (worst := np.abs(probabilities.sum(axis=1) - 1).max()) > 0.01:
+        raise DataError(f"the classifier's probabilities miss a sum of 1 by {worst:.2g}; give it a softmax")
+    return probabilities, answered
+
+
+def _checks(panel: Panel, segment: Segmenter, seed: int, pool: ThreadPoolExecutor) -> dict[str, Any]:
+    """Measure whether the removal and its control did what their rows claim."""
+
+    def measure(subject: Subject) -> tuple[float, ...]:
+        cloned, _ = BY_NAME["leukocytes removed, background cloned"].make(
+            panel, subject, generator_for(seed, "leukocytes removed, background cloned", subject.name)
+        )
+        sham = sham_holes(subject, generator_for(seed, "sham: equal holes off the leukocytes", subject.name))
+        left, cloned_left = (
+            float(np.asarray(segment(Image.fromarray(field))).mean()) for field in (subject.emptied, cloned)
+        )
+        return float(subject.leukocytes.mean()), left, cloned_left, float(subject.holes.mean()), float(sham.mean())
+
+    before, inpainted, cloned, holes, sham = np.array(list(pool.map(measure, panel.subjects))).T
+    return {
+        "num_fields_without_leukocytes": int((before == 0).sum()),
+        "num_fields_with_annotation": int(sum(subject.annotation.any() for subject in panel.subjects)),
+        "leukocyte_area_share": round(float(before.mean()), 6),
+        "leukocyte_area_share_after_inpainting": round(float(inpainted.mean()), 6),
+        "leukocyte_area_share_after_cloning": round(float(cloned.mean()), 6),
+        "sham_hole_area_ratio": round(float(sham.sum() / max(holes.sum(), 1e-12)), 6),
+        "corner": panel.corner,
+    }
+
+
+__all__ = ["CLEAN", "audit", "generator_for"]
