@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe & Ito
 
 
-def plot_training_curves(rows: Sequence[dict[str, Any]], path: Path) -> None:
+def plot_training_curves(rows: Sequence[dict[str, Any]], path: Path, *, protocol: str) -> None:
     """Plot loss and accuracy by epoch.
 
     Args:
         rows: Content of metrics.jsonl.
         path: PNG to write.
+        protocol: Of the split, for the label.
     """
     figure = new_figure(9, 3.6)
     epochs = [row["epoch"] for row in rows]
@@ -36,7 +37,7 @@ def plot_training_curves(rows: Sequence[dict[str, Any]], path: Path) -> None:
     balanced = [row["validation_balanced_accuracy"] for row in rows]
     accuracies.plot(epochs, balanced, "--", color=_COLOURS[2], label="validation, balanced")
     losses.set(xlabel="epoch", ylabel="cross-entropy", ylim=(0, None))
-    accuracies.set(xlabel="epoch", ylabel="accuracy (random split)", ylim=(0, 1.02))
+    accuracies.set(xlabel="epoch", ylabel=f"accuracy ({protocol} split)", ylim=(0, 1.02))
     for axes in (losses, accuracies):
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)

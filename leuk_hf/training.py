@@ -281,7 +281,7 @@ class _Run:
         if accelerator.is_main_process:
             lines = "".join(json.dumps(row) + "\n" for row in progress.rows)
             write_text(self.output / "metrics.jsonl", lines)
-            plot_training_curves(progress.rows, self.output / "curves.png")
+            plot_training_curves(progress.rows, self.output / "curves.png", protocol=self.config.protocol)
         self._save_state()  # last: a kill before it repeats the validation, a kill after it loses nothing
         accelerator.log({key: value for key, value in row.items() if key != "epoch"}, step=row["epoch"])
         accelerator.print(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import json
 import shlex
 import sys
 from pathlib import Path
@@ -24,8 +25,8 @@ class Arguments:
         revision: Branch, tag or commit when model is a Hub id.
         split: Split table (CSV with the columns file and split); empty: every field.
         part: Part of the split to evaluate; empty: test.
-        protocol: Name of the entry in results.json, such as random, grouped or acquisition; empty: random with a
-            split, else unsplit.
+        protocol: Name of the entry in results.json, such as random, grouped or acquisition; empty: that of the run
+            whose split it is, else the name of the split's file, or unsplit.
         output: Folder for results.json, predictions.csv and plots.
         source_split: Split of a Hub data set; empty: all its splits.
         source_revision: Branch, tag or commit of a Hub data set.
@@ -50,7 +51,13 @@ class Arguments:
 
 def protocol_of(arguments: Arguments) -> str:
     """Name the protocol; without a split the fields may include those trained on, and the name says so."""
-    return arguments.protocol or ("random" if arguments.split else "unsplit")
+    if arguments.protocol or not arguments.split:
+        return arguments.protocol or "unsplit"
+    record = arguments.split.parent / "training.json"
+    try:
+        return str(json.loads(record.read_text(encoding="utf-8"))["protocol"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return arguments.split.stem
 
 
 def run(arguments: Arguments, command: str) -> dict:

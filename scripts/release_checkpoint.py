@@ -6,6 +6,7 @@ python scripts/release_checkpoint.py --run runs/plain --source leukemia/Original
 from __future__ import annotations
 
 import dataclasses
+import json
 import shlex
 import sys
 from pathlib import Path
@@ -46,7 +47,8 @@ def main(arguments: list[str]) -> int:
         part, results = release_checkpoint(parsed.run, parsed.source, parsed.folder, command=command)
         refresh_documents(parsed.folder, parsed.readme)
         model = LeukDenseNet.from_pretrained(parsed.folder)
-        write_plots(model, part, results, parsed.plots, title=f"random split, test ({len(part)} fields)")
+        protocol = json.loads((parsed.folder / "training.json").read_text(encoding="utf-8"))["protocol"]
+        write_plots(model, part, results, parsed.plots, title=f"{protocol} split, test ({len(part)} fields)")
     except (LeukError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
