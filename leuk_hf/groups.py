@@ -21,12 +21,13 @@ from datasets import Dataset
 from PIL import Image
 from tqdm.auto import tqdm
 
-from leuk_hf import acquisitions, annotation, cells, overlaps
+from leuk_hf import annotation, cells, field_measures, overlaps
+from leuk_hf.acquisitions import infer_acquisitions
 from leuk_hf.data import class_names_of, read_image, without_decoding
 from leuk_hf.group_table import FieldRecord, with_splits
 from leuk_hf.journal import Journal
 
-_MEASURED_BY = (acquisitions, annotation, cells)  # a change of their code makes old entries of the cache void
+_MEASURED_BY = (annotation, cells, field_measures)  # a change of their code makes old entries of the cache void
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,8 +77,13 @@ def find_groups(dataset: Dataset, *, cache: Path | None = None, seed: int = 0, p
     )
     pairs = [(link.first, link.second) for link in links]
     group = connected([entry["pixels"] for entry in seen], pairs, paths)
-    sessions = acquisitions.infer_acquisitions(
-        [entry["measures"] for entry in seen], paths, labels, [entry["annotation"] for entry in seen]
+    # Across annotations: the same slide under two camera programs must not be trained on and tested.
+    sessions = infer_acquisitions(
+        [entry["measures"] for entry in seen],
+        paths,
+        labels,
+        [entry["annotation"] for entry in seen],
+        across_annotations=True,
     )
     records = [
         FieldRecord(
@@ -149,7 +155,7 @@ def _measure(image: Image.Image, style: str, ink: np.ndarray) -> dict[str, Any]:
         "leukocytes": len(cells.find_leukocytes(image)),
         "sharpness": round(float(cv2.Laplacian(luma, cv2.CV_64F).var()), 4),
         "brightness": round(float(luma.mean()), 4),
-        "measures": acquisitions.measure_field(pixels, ink),
+        "measures": field_measures.measure_field(pixels, ink),
     }
 
 
