@@ -6,16 +6,16 @@ whole acquisitions asks for more than neighbours of the training fields do. What
 acquisition, neither patients nor slides: a slide taken twice with other settings is two acquisitions, two slides of
 the same look in a row are one, and so is a scan that drifts.
 
-Shared contract: measures are plain floats under the same names for every field. `infer_acquisitions` takes any such measures, not only those of `field_measures`. Gaps between groups of fields
-are in standard deviations of single fields along the line between the groups (d', Green and Swets, Signal Detection
-Theory, 1966), so that the thresholds hold for any measures. They were set on synthetic noise and on one public set.
+Shared contract: measures are plain floats under the same names for every field; any will do, those of
+`field_measures` are meant. Gaps between groups of fields are in standard deviations of single fields along the line
+between the groups (d', Green and Swets, Signal Detection Theory, 1966), so that the thresholds hold for any measures.
+They were set on synthetic noise and on one public set.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
 from pathlib import PurePosixPath
 
 import numpy as np

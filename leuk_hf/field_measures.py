@@ -5,6 +5,8 @@ Shared contract: images are RGB, uint8 (H, W, 3) or PIL, any size; measures are 
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import cv2
 import numpy as np
 from PIL import Image
