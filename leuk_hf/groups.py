@@ -21,13 +21,13 @@ from datasets import Dataset
 from PIL import Image
 from tqdm.auto import tqdm
 
-from leuk_hf import annotation, cells, field_measures, overlaps
+from leuk_hf import annotation, annotation_search, cells, field_measures, overlaps
 from leuk_hf.acquisitions import infer_acquisitions
 from leuk_hf.data import class_names_of, read_image, without_decoding
 from leuk_hf.group_table import FieldRecord, with_splits
 from leuk_hf.journal import Journal
 
-_MEASURED_BY = (annotation, cells, field_measures)  # a change of their code makes old entries of the cache void
+_MEASURED_BY = (annotation, annotation_search, cells, field_measures)  # a change of their code makes old entries of the cache void
 
 
 @dataclasses.dataclass(frozen=True)
