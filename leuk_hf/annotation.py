@@ -59,7 +59,7 @@ def remove_annotation(image: Image.Image) -> tuple[Image.Image, list[Box]]:
     if not annotations:
         return image, []
     pixels = np.array(image)
-    covered = _full_mask(annotations, pixels.shape[:2])
+    covered = cover_of(annotations, pixels.shape[:2])
     for annotation in annotations:
         fill(pixels, annotation.box, annotation.opaque, covered)
     return Image.fromarray(pixels), [annotation.box for annotation in annotations]
@@ -67,7 +67,7 @@ def remove_annotation(image: Image.Image) -> tuple[Image.Image, list[Box]]:
 
 def annotation_mask(image: Image.Image) -> np.ndarray:
     """Tell the pixels that burnt-in annotation covers: bool (H, W)."""
-    return _full_mask(find_annotations(image), (image.height, image.width))
+    return cover_of(find_annotations(image), (image.height, image.width))
 
 
 def annotation_style(annotations: Sequence[Annotation]) -> str:
@@ -134,7 +134,8 @@ def _merge(marks: Sequence[Mark], working: tuple[int, int], full: tuple[int, int
     return annotations
 
 
-def _full_mask(annotations: Sequence[Annotation], shape: tuple[int, int]) -> np.ndarray:
+def cover_of(annotations: Sequence[Annotation], shape: tuple[int, int]) -> np.ndarray:
+    """Join the masks of a field's annotations: bool `shape`, which is (H, W)."""
     mask = np.zeros(shape, bool)
     for annotation in annotations:
         left, top, right, bottom = annotation.box

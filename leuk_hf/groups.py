@@ -13,6 +13,7 @@ import hashlib
 from collections.abc import Iterator, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import cv2
@@ -21,13 +22,13 @@ from datasets import Dataset
 from PIL import Image
 from tqdm.auto import tqdm
 
-from leuk_hf import annotation, annotation_search, cells, field_measures, overlaps
+from leuk_hf import annotation, annotation_search, cells, field_measures, overlap_features, overlaps
 from leuk_hf.acquisitions import infer_acquisitions
 from leuk_hf.data import class_names_of, read_image, without_decoding
 from leuk_hf.group_table import FieldRecord, with_splits
 from leuk_hf.journal import Journal
 
-_MEASURED_BY = (annotation, annotation_search, cells, field_measures)  # a change of their code makes old entries of the cache void
+_MEASURED_BY = (annotation, annotation_search, cells, field_measures)  # new code of theirs voids the old cache
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,9 +63,9 @@ def find_groups(dataset: Dataset, *, cache: Path | None = None, seed: int = 0, p
     rows, names = without_decoding(dataset), class_names_of(dataset)
     paths, labels = list(dataset["path"]), list(dataset["label"])
     measures = Journal(cache and cache / "fields.jsonl")
-    code = _digest_of_code()
+    code = _digest_of_code(*_MEASURED_BY)
 
-    def look(index: int) -> tuple[dict[str, Any], overlaps.FieldFeatures]:
+    def look(index: int) -> tuple[dict[str, Any], overlap_features.FieldFeatures]:
         return _look(rows[index], measures, code)
 
     # Two threads: OpenCV lets go of the interpreter, and there may be no more cores.
@@ -133,17 +134,17 @@ def connected(copies: Sequence[str], pairs: Sequence[tuple[int, int]], names: Se
     return result
 
 
-def _look(row: dict[str, Any], measures: Journal, code: str) -> tuple[dict[str, Any], overlaps.FieldFeatures]:
+def _look(row: dict[str, Any], measures: Journal, code: str) -> tuple[dict[str, Any], overlap_features.FieldFeatures]:
     encoded = row["image"]
     content = encoded["bytes"] if encoded["bytes"] is not None else Path(encoded["path"]).read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     image = read_image(row)
     ink = annotation.find_annotations(image)
-    mask = annotation.annotation_mask(image)
+    mask = annotation.cover_of(ink, (image.height, image.width))
     key = f"{digest} {code}"
     if key not in measures:
         measures[key] = {"sha256": digest, **_measure(image, annotation.annotation_style(ink), mask)}
-    return measures[key], overlaps.describe_field(image, mask)
+    return measures[key], overlap_features.describe_field(image, mask)
 
 
 def _measure(image: Image.Image, style: str, ink: np.ndarray) -> dict[str, Any]:
@@ -159,8 +160,8 @@ def _measure(image: Image.Image, style: str, ink: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _digest_of_code() -> str:
-    code = b"".join(Path(module.__file__).read_bytes() for module in _MEASURED_BY if module.__file__)
+def _digest_of_code(*modules: ModuleType) -> str:
+    code = b"".join(Path(module.__file__).read_bytes() for module in modules if module.__file__)
     return hashlib.sha256(code).hexdigest()[:16]
 
 
@@ -169,8 +170,7 @@ class _Verified(MutableMapping[tuple[str, str], "overlaps.Overlap | None"]):
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        code = Path(overlaps.__file__).read_bytes()
-        self._code = hashlib.sha256(code).hexdigest()[:16]
+        self._code = _digest_of_code(overlaps, overlap_features)
 
     def _key(self, key: tuple[str, str]) -> str:
         return f"{key[0]} {key[1]} {self._code}"
