@@ -14,7 +14,7 @@ from datasets import Dataset
 from leuk_hf.acquisitions import sequence_number
 from leuk_hf.errors import DataError
 from leuk_hf.files import replacing
-from leuk_hf.splits import GAP, PARTS, acquisition_folds, split_by_acquisition, split_fields
+from leuk_hf.splits import GAP, PARTS, PROTOCOLS, acquisition_folds, split_by_acquisition, split_fields
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,6 +115,8 @@ def parts_by_protocol(
     Raises:
         DataError: If the protocol cannot be had from this data.
     """
+    if protocol not in PROTOCOLS:
+        raise DataError(f"there is no protocol {protocol!r}; choose one of {', '.join(PROTOCOLS)}")
     paths, labels = list(dataset["path"]), list(dataset["label"])
     if protocol == "random":
         return _rows_by_part(split_fields(labels, paths, paths, fold=fold, seed=seed))

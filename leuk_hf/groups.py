@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import sys
 from collections.abc import Iterator, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -63,7 +64,7 @@ def find_groups(dataset: Dataset, *, cache: Path | None = None, seed: int = 0, p
     rows, names = without_decoding(dataset), class_names_of(dataset)
     paths, labels = list(dataset["path"]), list(dataset["label"])
     measures = Journal(cache and cache / "fields.jsonl")
-    code = _digest_of_code(*_MEASURED_BY)
+    code = _digest_of_code(*_MEASURED_BY, sys.modules[__name__])
 
     def look(index: int) -> tuple[dict[str, Any], overlap_features.FieldFeatures]:
         return _look(rows[index], measures, code)

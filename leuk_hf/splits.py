@@ -147,7 +147,9 @@ def split_by_acquisition(
     linked = {group for group, hit in zip(groups, tested, strict=True) if hit}
     rest = [row for row in np.flatnonzero((folds >= 0) & ~tested).tolist() if groups[row] not in linked]
     if lost := sorted(set(np.asarray(labels).tolist()) - {labels[row] for row in rest}):
-        raise DataError(f"fold {fold} leaves no field of class {lost[0]} to train on: the rest belongs with tested ones")
+        raise DataError(
+            f"fold {fold} leaves no field of class {lost[0]} to train on: all others are grouped with tested ones"
+        )
     bins, _ = _bins(np.asarray(labels)[rest], [names[row] for row in rest], [groups[row] for row in rest], _BINS, seed)
     parts[rest] = np.where(bins == 0, "calibration", np.where(bins == 1, "validation", "train"))
     return parts

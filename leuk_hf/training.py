@@ -95,9 +95,9 @@ def train(config: TrainConfig, *, command: str | None = None) -> dict[str, Any]:
             skip_unreadable=config.skip_unreadable,
             progress=accelerator.is_main_process,
         )
+    model, origin = starting_model(config, class_names_of(dataset))  # fails in seconds, the search takes minutes
     with accelerator.local_main_process_first():  # one search for overlaps, not one per process
         parts = split_dataset(config, dataset, progress=accelerator.is_main_process)
-    model, origin = starting_model(config, class_names_of(dataset))
     global_batch = config.batch_size * accelerator.num_processes
     if len(parts["train"]) < global_batch:
         raise TrainingError(

@@ -11,7 +11,7 @@ from leuk_hf.errors import DataError
 from leuk_hf.evaluation import Results, evaluate, merge_results
 from leuk_hf.model import LeukDenseNet
 from leuk_hf.prediction import predict
-from leuk_hf.release import fill_results_table, release_checkpoint
+from leuk_hf.release import fill_tables, release_checkpoint
 from leuk_hf.synthetic import write_smears
 from leuk_hf.training import train
 from leuk_hf.training_config import PLAIN
@@ -75,6 +75,7 @@ def test_release_evaluates_the_very_file(tmp_path):
     source = tmp_path / "smears"
     write_smears(source, fields_per_class=8, seed=0, image_size=32)
     tiny = {"growth_rate": 4, "block_config": (1, 1, 1, 1), "image_size": 32, "batch_size": 4, "num_epochs": 1}
+    tiny["protocol"] = "random"
     train(dataclasses.replace(PLAIN, source=str(source), output=tmp_path / "run", **tiny))
     folder = tmp_path / "shipped"
     part, results = release_checkpoint(tmp_path / "run", str(source), folder, command="release")
@@ -98,4 +99,4 @@ def test_release_evaluates_the_very_file(tmp_path):
 
 def test_document_without_marks_is_refused():
     with pytest.raises(DataError, match="no results marks"):
-        fill_results_table("# title", {"protocols": {}})
+        fill_tables("# title", {"protocols": {}})

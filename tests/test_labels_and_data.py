@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +20,6 @@ from leuk_hf.data import (
 )
 from leuk_hf.errors import DataError
 from leuk_hf.labels import CLASS_FOLDERS, CLASS_NAMES, canonical_class_name
-from leuk_hf.splits import count_by_class, fingerprint, random_split, read_split, write_split
 
 COLOURS = ((200, 10, 10), (10, 200, 10), (10, 10, 200), (200, 200, 10), (10, 200, 200), (200, 10, 200))
 DISTRACTOR = (0, 0, 0)
@@ -358,92 +356,3 @@ def test_hub_rows_without_a_label_are_refused(tmp_path):
     with pytest.raises(DataError) as caught:
         _from_hub(source, None, None, None)
     assert_one_sentence(str(caught.value), source)
-
-
-LABELS = [0] * 40 + [1] * 20 + [2] * 10
-PATHS = [f"class {label}/{number}.png" for number, label in enumerate(LABELS)]
-FRACTIONS = {"validation": 0.1, "test": 0.2}
-
-
-def named_parts(labels, paths, *, seed=0) -> dict[str, set[str]]:
-    parts = random_split(labels, paths, FRACTIONS, seed=seed)
-    return {name: {paths[row] for row in rows} for name, rows in parts.items()}
-
-
-def test_split_is_stratified_disjoint_and_complete():
-    parts = random_split(LABELS, PATHS, FRACTIONS, seed=0)
-    assert list(parts) == ["train", "validation", "test"]
-    assert sorted(np.concatenate(list(parts.values())).tolist()) == list(range(70))
-    counts = {name: np.bincount(np.array(LABELS)[rows]).tolist() for name, rows in parts.items()}
-    assert counts == {"train": [28, 14, 7], "validation": [4, 2, 1], "test": [8, 4, 2]}
-    assert all(np.array_equal(rows, np.sort(rows)) for rows in parts.values())
-
-
-def test_split_does_not_depend_on_the_row_order():
-    order = np.random.default_rng(3).permutation(70)
-    shuffled = named_parts([LABELS[row] for row in order], [PATHS[row] for row in order])
-    assert shuffled == named_parts(LABELS, PATHS)
-
-
-def test_another_seed_gives_another_split():
-    assert named_parts(LABELS, PATHS, seed=1)["test"] != named_parts(LABELS, PATHS)["test"]
-
-
-@pytest.mark.parametrize("fractions", [{"test": 0.0}, {"test": 1.0}, {"test": -0.1}, {"a": 0.5, "b": 0.5}])
-def test_shares_that_leave_nothing_are_refused(fractions):
-    with pytest.raises(DataError, match="share"):
-        random_split(LABELS, PATHS, fractions, seed=0)
-
-
-def test_classes_too_small_for_every_part_are_refused():
-    with pytest.raises(DataError, match="class 1 has 2 images"):
-        random_split([0, 0, 0, 0, 1, 1], list("abcdef"), FRACTIONS, seed=0)
-
-
-def test_repeated_paths_are_refused():
-    with pytest.raises(DataError, match="same path"):
-        random_split([0, 0], ["a", "a"], {"test": 0.5}, seed=0)
-
-
-@pytest.fixture
-def comma_set(tmp_path) -> Dataset:
-    """Three fields a class; some file names would break a naive CSV writer."""
-    return load_smears(write_classes(tmp_path / "set", KAGGLE, files=("a, b.png", 'c "d".png', "plain é.png")))
-
-
-def test_split_file_round_trip(tmp_path, comma_set):
-    parts = random_split(comma_set["label"], comma_set["path"], {"test": 0.3, "validation": 0.3}, seed=0)
-    write_split(tmp_path / "new" / "split.csv", comma_set, parts)
-    for part, rows in parts.items():
-        assert read_split(tmp_path / "new" / "split.csv", comma_set, part).tolist() == rows.tolist()
-    with (tmp_path / "new" / "split.csv").open(encoding="utf-8", newline="") as file:
-        table = list(csv.DictReader(file))
-    assert [row["file"] for row in table] == comma_set["path"]
-    assert [row["label"] for row in table] == [CLASS_NAMES[label] for label in comma_set["label"]]
-
-
-def test_split_file_finds_its_rows_in_another_order(tmp_path, comma_set):
-    parts = {"train": np.arange(0, 11), "test": np.array([11])}
-    write_split(tmp_path / "split.csv", comma_set, parts)
-    backwards = comma_set.select(range(11, -1, -1))
-    assert read_split(tmp_path / "split.csv", backwards, "test").tolist() == [0]
-
-
-def test_wrong_part_or_file_is_refused(tmp_path, comma_set):
-    write_split(tmp_path / "split.csv", comma_set, {"train": np.arange(12)})
-    with pytest.raises(DataError) as caught:
-        read_split(tmp_path / "split.csv", comma_set, "test")
-    assert_one_sentence(str(caught.value), "'test'", "train")
-    with pytest.raises(DataError, match=r"11 files of .* are not in the data set"):
-        read_split(tmp_path / "split.csv", comma_set.select([0]), "train")
-    with pytest.raises(DataError, match=r"absent\.csv"):
-        read_split(tmp_path / "absent.csv", comma_set, "train")
-    (tmp_path / "other.csv").write_text("name,part\na,test\n", encoding="utf-8")
-    with pytest.raises(DataError, match="no columns file and split"):
-        read_split(tmp_path / "other.csv", comma_set, "test")
-
-
-def test_counts_and_fingerprint_follow_the_rows(comma_set):
-    assert count_by_class(comma_set, np.array([0, 1, 3, 11])) == dict(zip(CLASS_NAMES, (2, 1, 0, 1), strict=True))
-    assert fingerprint(comma_set) == fingerprint(comma_set.select(range(12)))
-    assert fingerprint(comma_set) != fingerprint(comma_set.select(range(11)))

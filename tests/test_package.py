@@ -14,8 +14,8 @@ import leuk_hf
 from leuk_hf import LeukDenseNet, predict
 from leuk_hf.checkpoint_io import SHIPPED_CHECKPOINT
 from leuk_hf.labels import CLASS_NAMES
-from leuk_hf.model_card import results_table
-from leuk_hf.release import fill_results_table
+from leuk_hf.model_card import audit_text, baselines_text, results_table
+from leuk_hf.release import fill_tables
 
 ROOT = Path(__file__).parent.parent
 REAL_DATA = ROOT.parent / "shared" / "data" / "leukemia" / "Original"
@@ -69,7 +69,9 @@ def test_documents_show_the_figures_of_results_json():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     card = (SHIPPED_CHECKPOINT / "README.md").read_text(encoding="utf-8")
     assert table in readme and table in card
-    assert fill_results_table(readme, results) == readme
+    assert audit_text(results) in card and "Exposed" in card
+    assert baselines_text(results) in readme and baselines_text(results) in card
+    assert fill_tables(readme, results) == readme
 
 
 def test_training_record_belongs_to_the_checkpoint():

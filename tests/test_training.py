@@ -19,13 +19,17 @@ from leuk_hf.training import train
 from leuk_hf.training_config import CLASSIC, PLAIN, TrainConfig
 
 ROOT = Path(__file__).parent.parent
-TINY = {"growth_rate": 4, "block_config": (1, 1, 1, 1), "image_size": 32, "batch_size": 4, "save_steps": 1}
+# Grouping has tests of its own (test_groups); the random protocol needs no search for overlaps.
+TINY = {
+    "growth_rate": 4, "block_config": (1, 1, 1, 1), "image_size": 32, "batch_size": 4, "save_steps": 1,
+    "protocol": "random",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def smears(tmp_path_factory):
     folder = tmp_path_factory.mktemp("smears")
-    write_smears(folder, fields_per_class=6, seed=1, image_size=32)
+    write_smears(folder, fields_per_class=7, seed=1, image_size=32)
     return folder
 
 
@@ -163,6 +167,7 @@ def test_fine_tuning_on_other_classes(finished, tmp_path):
     write_smears(folder, fields_per_class=6, seed=2, image_size=32, class_names=("blast", "other", "smudge"))
     config = TrainConfig(
         source=str(folder), output=tmp_path / "tuned", class_names=("folders",), num_epochs=1, batch_size=4,
+        protocol="random",
         weights=str(finished[0] / "checkpoint"),
     )  # fmt: skip
     record = train(config)
@@ -198,7 +203,7 @@ def test_resuming_with_other_settings_is_refused(finished, config, tmp_path):
         ({"batch_size": 0}, "batch_size is 0"),
         ({"batch_size": 64}, "smaller --batch-size"),
         ({"learning_rate": 0.0}, "learning_rate"),
-        ({"validation_fraction": 1.0}, "validation_fraction"),
+        ({"fold": -1}, "fold is -1"),
         ({"label_smoothing": 1.0}, "label_smoothing is 1.0"),
         ({"image_size": 8}, "image_size is 8"),
         ({"seed": -1}, "seed is -1"),
@@ -222,7 +227,7 @@ def test_diverging_training_gets_one_sentence(config, tmp_path):
 def test_classic_is_the_published_recipe():
     assert (CLASSIC.optimizer, CLASSIC.learning_rate, CLASSIC.weight_decay) == ("adam", 1e-4, 1e-5)
     assert (CLASSIC.schedule, CLASSIC.step_epochs, CLASSIC.step_factor) == ("step", 7, 0.1)
-    assert (CLASSIC.patience, CLASSIC.batch_size, CLASSIC.validation_fraction) == (5, 32, 0.1)
+    assert (CLASSIC.patience, CLASSIC.batch_size, CLASSIC.protocol) == (5, 32, "grouped")
     assert (CLASSIC.weights, CLASSIC.augmentation, CLASSIC.label_smoothing) == ("imagenet", "classic", 0.0)
 
 
@@ -236,9 +241,9 @@ def test_smoke_run_and_script_errors(tmp_path):
     script = str(ROOT / "scripts" / "train.py")
     done = subprocess.run([sys.executable, script, "--smoke"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert "best epoch" in done.stdout and "1 process(es)" in done.stdout
+    assert "best epoch" in done.stdout and "(grouped split, " in done.stdout and "1 process(es)" in done.stdout
     (run,) = (tmp_path / "runs").iterdir()
-    assert (run / "curves.png").stat().st_size > 5000
+    assert (run / "curves.png").stat().st_size > 5000 and (run / "groups.csv").is_file()
     wrong = subprocess.run(
         [sys.executable, script, "--source", "nowhere"], cwd=tmp_path, capture_output=True, text=True
     )
