@@ -54,14 +54,15 @@ def from_torch(
 
     def classify(images: list[Image.Image]) -> np.ndarray:
         parameter = next(model.parameters())
-        training = model.training
+        modes = [(module, module.training) for module in model.modules()]  # a frozen part stays frozen
         model.eval()
         try:
             with torch.inference_mode():
                 pixel_values = torch.stack([torch.as_tensor(transform(image)) for image in images])
                 logits = model(pixel_values.to(parameter.device, parameter.dtype))
         finally:
-            model.train(training)
+            for module, training in modes:
+                module.training = training
         return _ordered(logits.float().softmax(dim=-1).cpu().numpy(), order)
 
     return classify

@@ -75,6 +75,8 @@ def audit(
     names = [f"field {index}" for index in range(len(fields))] if names is None else list(names)
     class_names = tuple(class_names or CLASS_NAMES)
     chosen = _check(fields, labels, names, class_names, rows, batch_size)
+    if seed < 0 or max_edge < 1:
+        raise DataError(f"seed is {seed} and max_edge {max_edge}; give at least 0 and 1")
     order = sorted(range(len(fields)), key=lambda index: names[index])
 
     def prepare(index: int) -> Subject:
@@ -139,9 +141,10 @@ def _subject(
     image.thumbnail((max_edge, max_edge), Image.Resampling.BOX)
     field = np.array(image)
     leukocytes = np.asarray(segment(image), dtype=bool)
-    if leukocytes.shape != field.shape[:2]:
-        raise DataError(f"the mask of {name} is {leukocytes.shape}, its field {field.shape[:2]}; they must be equal")
     annotation = np.asarray(find_annotation(image), dtype=bool)
+    for mask in (leukocytes, annotation):
+        if mask.shape != field.shape[:2]:
+            raise DataError(f"a mask of {name} is {mask.shape}, its field {field.shape[:2]}; they must be equal")
     holes = widen(leukocytes, field, REMOVAL_MARGIN)
     cells = label_leukocytes(leukocytes)
     return Subject(name, label, field, leukocytes, cells, annotation, holes, inpaint(field, holes))
@@ -182,6 +185,8 @@ def _ask(
         bar.update(len(batch))
     answered = [part[1] for part in parts]
     if any(part is None for part in answered):
+        if any(part is not None for part in answered):
+            raise DataError("the classifier told only for some batches which images it answered")
         return np.concatenate([part[0] for part in parts]), None
     return np.concatenate([part[0] for part in parts]), np.concatenate(answered)  # type: ignore[arg-type]
 
@@ -201,7 +206,13 @@ def _understand(answer: Any, count: int, num_classes: int) -> tuple[np.ndarray, 
             raise DataError(
                 f"the classifier's second answer is {answered.dtype} {answered.shape}, not bool ({count},)"
             )
-    probabilities = np.asarray(answer.detach().cpu() if hasattr(answer, "detach") else answer, dtype=np.float64)
+    try:
+        probabilities = np.asarray(answer.detach().cpu().double() if hasattr(answer, "detach") else answer, np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"the classifier gave a {type(answer).__name__} that is no array of numbers; it must give probabilities"
+            " (N, K), or a tuple of those and answered; leuk_hf.adapters has some ready"
+        ) from error
     if probabilities.shape != (count, num_classes):
         raise DataError(
             f"the classifier gave {probabilities.shape} for {count} images and {num_classes} classes; it must give"

@@ -41,7 +41,7 @@ def judge(rows: Figures, num_classes: int) -> tuple[Finding, ...]:
 
     Args:
         rows: Figures by row name, as `AuditReport.figures` gives them.
-        num_classes: K; chance is 1/K of balanced accuracy.
+        num_classes: Classes among the audited fields, K; chance is 1/K of balanced accuracy.
     """
     chance = 1 / num_classes
     rules = (_removed, _background, _corner, _colour, _count, _alone, _sham)

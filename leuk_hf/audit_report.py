@@ -106,7 +106,7 @@ class AuditReport:
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
         """Judge the figures by fixed rules; see `leuk_hf.audit_findings`."""
-        return judge(self._figures, len(self.class_names))
+        return judge(self._figures, len(np.unique(self.labels)))
 
     def to_dict(self) -> dict[str, Any]:
         """Give everything but the single answers as JSON types, for results.json."""

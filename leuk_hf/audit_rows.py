@@ -201,7 +201,7 @@ ROWS: tuple[Row, ...] = (
         lambda panel, subject, generator: (made.isolate(subject.field, ~subject.holes), None)),
     Row("glass only", _SHORTCUTS, "The empty glass between the cells alone: light and stain of the slide.",
         lambda panel, subject, generator: (
-            made.isolate(subject.field, made.glass(subject.field, subject.holes) & ~subject.annotation), None)),
+            made.isolate(subject.field, made.glass(subject.field, subject.holes | subject.annotation)), None)),
     Row("corner only", _SHORTCUTS, "The corner of scale bars alone, without leukocytes.", _corner_only),
     Row("corner of another class", _SHORTCUTS,
         "Does the label follow a swapped corner? The field keeps its own leukocytes there.",

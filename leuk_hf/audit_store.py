@@ -31,7 +31,7 @@ class RowStore:
         digest = hashlib.sha256(f"{__version__} {seed}".encode())
         for subject in subjects:
             digest.update(f"\n{subject.name} {subject.label} {subject.field.shape}".encode())
-            digest.update(subject.field.tobytes() + np.packbits(subject.leukocytes).tobytes())
+            digest.update(subject.field.tobytes() + np.packbits((subject.leukocytes, subject.annotation)).tobytes())
         self.key = digest.hexdigest()
         if path is not None and path.is_file():
             try:
@@ -44,7 +44,7 @@ class RowStore:
     def begin(self, name: str, answers: Answers) -> None:
         """Compare the untouched fields' answers with the stored ones; forget all rows if they differ."""
         known = self.get(name)
-        same = known is not None and known[0].shape == answers[0].shape
+        same = known is not None and known[0].shape == answers[0].shape and _listed(known[1]) == _listed(answers[1])
         if not same or np.abs(known[0] - answers[0]).max() > _TOLERANCE:  # type: ignore[index]
             self.rows = {}
         self.put(name, answers)
@@ -61,7 +61,11 @@ class RowStore:
         probabilities, answered = answers
         self.rows[name] = {
             "probabilities": probabilities.tolist(),
-            "answered": None if answered is None else answered.tolist(),
+            "answered": _listed(answered),
         }
         if self.path is not None:
             write_json(self.path, {"key": self.key, "rows": self.rows})
+
+
+def _listed(answered: np.ndarray | None) -> list[bool] | None:
+    return None if answered is None else answered.tolist()
