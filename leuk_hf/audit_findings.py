@@ -10,7 +10,7 @@ import dataclasses
 from typing import Any
 
 ABOVE_CHANCE = 0.10  # balanced accuracy above 1/K that counts as knowing the class
-FOLLOWED = 0.15  # share of labels that go with the donor; a leukocyte reader's mistakes stay below it
+FOLLOWED = 0.15  # share of labels that go with the donor beyond those that named its class anyway
 MOVED = 0.15  # share of changed predictions that counts as instability
 CORNER_MOVED = 0.01  # a corner holds no diagnosis at all
 CONFIDENT = 0.5  # mean top probability on emptied fields
@@ -74,7 +74,7 @@ def _background(rows: Figures, chance: float) -> Finding | None:
         f"Leukocytes put on another class's emptied field: the label follows the background in"
         f" {_show(row['followed_donor'])}, the leukocytes in {_show(row['accuracy'])} of fields."
     )
-    return Finding("its label follows the background", _low(row, "followed_donor") > FOLLOWED, evidence)
+    return Finding("its label follows the background", _follows(row, FOLLOWED), evidence)
 
 
 def _corner(rows: Figures, chance: float) -> Finding | None:
@@ -82,7 +82,7 @@ def _corner(rows: Figures, chance: float) -> Finding | None:
     if only is None or swapped is None:
         return None
     knows = _low(only, "balanced_accuracy") > chance + ABOVE_CHANCE
-    moves = _low(swapped, "followed_donor") > CORNER_MOVED and _low(swapped, "changed") > CORNER_MOVED
+    moves = _follows(swapped, CORNER_MOVED) and _low(swapped, "changed") > CORNER_MOVED
     evidence = (
         f"From the annotated corner alone it scores {_show(only['balanced_accuracy'])} balanced (chance"
         f" {_percent(chance)}); with another class's corner {_show(swapped['changed'])} of predictions change,"
@@ -101,7 +101,7 @@ def _colour(rows: Figures, chance: float) -> Finding | None:
     )
     if "grey" in rows:
         evidence += f" In grey it scores {_show(rows['grey']['accuracy'])}."
-    return Finding("its label follows the colours", _low(row, "followed_donor") > FOLLOWED, evidence)
+    return Finding("its label follows the colours", _follows(row, FOLLOWED), evidence)
 
 
 def _count(rows: Figures, chance: float) -> Finding | None:
@@ -135,12 +135,19 @@ def _alone(rows: Figures, chance: float) -> Finding | None:
 
 
 def _sham(rows: Figures, chance: float) -> Finding | None:
-    row = rows.get("sham: equal holes off the leukocytes")
+    row, traces = (
+        rows.get("sham: equal holes off the leukocytes"),
+        rows.get("emptied, with another class's holes added"),
+    )
     if row is None:
         return None
-    evidence = f"Equal holes off the leukocytes change {_show(row['changed'])} of predictions."
-    return Finding("it reacts to inpainting as such, so the removal rows need care", _low(row, "changed") > MOVED,
-                   evidence)  # fmt: skip
+    evidence = f"Equal holes off the leukocytes change {_show(row['changed'])} of predictions"
+    reacts = _low(row, "changed") > MOVED
+    if traces is not None:
+        # Whose holes they are can only be told by their number, size and place.
+        reacts = reacts or _follows(traces, FOLLOWED)
+        evidence += f"; another class's holes, added to an emptied field, draw {_show(traces['followed_donor'])} to it"
+    return Finding("it reacts to the traces of removal, so the removal rows need care", reacts, evidence + ".")
 
 
 def _unstable(rows: Figures) -> Finding | None:
@@ -159,6 +166,11 @@ def _unstable(rows: Figures) -> Finding | None:
 
 def _refusals(row: dict[str, Any]) -> str:
     return "" if row["refused"] is None else f", refused {_show(row['refused'])}"
+
+
+def _follows(row: dict[str, Any], least: float) -> bool:
+    # A constant or a random answer is the donor's class often enough, but no more often for the donor.
+    return _low(row, "followed_donor") > least + row["donor_before"]["value"]
 
 
 def _low(row: dict[str, Any], name: str) -> float:

@@ -67,7 +67,8 @@ class AuditReport:
 
         Returns:
             JSON types: accuracy, balanced_accuracy, changed (predictions that differ from the untouched field's),
-            followed_donor (predictions that are the donor's class; None without donors), refused (None for a
+            followed_donor (predictions that are the donor's class; None without donors), donor_before (the same on
+            the untouched fields, before anything was borrowed: mistakes that no donor caused), refused (None for a
             classifier that cannot), mean_top_probability, confusion_matrix (rows true).
 
         Raises:
@@ -98,6 +99,7 @@ class AuditReport:
             ),
             "changed": share(predictions != clean),
             "followed_donor": share(predictions[borrowed] == result.donors[borrowed]) if borrowed.any() else None,
+            "donor_before": share(clean[borrowed] == result.donors[borrowed]) if borrowed.any() else None,
             "refused": None if result.answered is None else share(~result.answered),
             "mean_top_probability": round(float(result.probabilities.max(axis=1).mean()), 6),
             "confusion_matrix": confusion.tolist(),
