@@ -21,30 +21,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-WORKING_SIZE = 224  # edge of the square all decisions are made in; the data set's fields have it
-_GRID = 56  # edge of the copy the background is fitted on
-_SPREADS = (0.8, 3.0, 7.0)  # standard deviations of the pixel's and its neighbourhood's colour, working pixels
-_HIDDEN_WEIGHTS = np.array(
-    (  # rows: optical density of red, green, blue at the three spreads; columns: hidden units
-        (-1.748, -4.773, -2.377, -3.066, -1.684, -0.137, -0.230, 1.435, 14.168, 1.860, -1.110, 1.744),
-        (2.074, -4.735, 3.300, -0.095, -7.075, 6.568, -2.032, 2.483, 4.886, -0.530, 2.983, 5.151),
-        (-2.306, 16.983, -15.409, -11.968, 1.713, 0.842, -0.535, -4.162, -0.452, 0.711, -5.052, -4.828),
-        (-0.223, 2.637, -2.985, -0.316, 2.567, -4.760, 6.683, 0.707, 2.677, 4.396, -4.635, 3.569),
-        (2.408, -2.139, 9.236, -1.151, 0.604, -0.217, -3.730, -2.927, -0.049, -5.202, 0.147, -5.511),
-        (-3.974, 25.252, -14.183, -16.348, 20.030, -18.762, 24.420, 7.451, -1.966, -5.344, -0.468, 7.431),
-        (3.789, 7.110, -7.994, -1.993, 0.422, -1.462, 2.593, -6.368, -3.301, -0.855, -13.204, 5.114),
-        (-2.017, 2.001, 5.387, 1.791, 3.323, 1.203, -4.796, -10.858, -3.139, 5.056, 4.709, -22.354),
-        (5.512, -2.782, 7.275, -6.441, -0.147, 19.566, 2.243, 34.249, -11.189, 0.347, 0.927, 18.438),
-    ),
-    dtype=np.float32,
-)
-_HIDDEN_BIAS = np.array(
-    (-2.634, 0.680, -0.068, -0.902, 0.170, -0.600, 0.044, 0.813, -0.275, 0.828, 0.486, 1.200), dtype=np.float32
-)
-_OUTPUT_WEIGHTS = np.array(
-    (2.353, -1.668, 1.270, -2.726, -1.029, 1.104, -0.872, -1.114, 1.443, -3.080, -1.843, -2.119), dtype=np.float32
-)
-_OUTPUT_BIAS = np.float32(-2.934)
+from leuk_hf.cell_network import WORKING_SIZE, as_pixels, leukocyte_probability, resized
+
 _THRESHOLD = 0.35  # below one half: an outline a little too wide is better than a missed rim of cytoplasm
 _SMALLEST, _SMALLEST_AT_BORDER = 45, 20  # area of a region, working pixels; the edge may leave little of a cell
 _THICKNESS = 3.5  # distance to the outline of the deepest pixel, working pixels
@@ -86,7 +64,7 @@ def segment_leukocytes(image: Image.Image | np.ndarray) -> np.ndarray:
     Raises:
         ValueError: If the image is no RGB image of at least one pixel.
     """
-    pixels = _rgb(image)
+    pixels = as_pixels(image)
     mask = _clean(leukocyte_probability(pixels))
     height, width = pixels.shape[:2]
     if (height, width) == mask.shape:
@@ -94,25 +72,6 @@ def segment_leukocytes(image: Image.Image | np.ndarray) -> np.ndarray:
     # A smooth ramp instead of steps where the working pixels are larger than the image's.
     ramp = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 0.7)
     return cv2.resize(ramp, (width, height), interpolation=cv2.INTER_LINEAR) > 0.5
-
-
-def leukocyte_probability(image: Image.Image | np.ndarray) -> np.ndarray:
-    """Rate every pixel by its own and its neighbourhood's colour.
-
-    Args:
-        image: RGB, any size.
-
-    Returns:
-        float32 (WORKING_SIZE, WORKING_SIZE) in [0, 1]: the pixel model alone, before regions are judged.
-
-    Raises:
-        ValueError: If the image is no RGB image of at least one pixel.
-    """
-    density = _optical_density(_resized(_rgb(image), (WORKING_SIZE, WORKING_SIZE)))
-    colours = [cv2.GaussianBlur(density, (0, 0), spread) for spread in _SPREADS]
-    features = np.clip(np.concatenate(colours, axis=-1), -0.1, 1.6).reshape(-1, 9)
-    logit = np.tanh(features @ _HIDDEN_WEIGHTS + _HIDDEN_BIAS) @ _OUTPUT_WEIGHTS + _OUTPUT_BIAS
-    return (1 / (1 + np.exp(-np.clip(logit, -30, 30)))).reshape(WORKING_SIZE, WORKING_SIZE)
 
 
 def label_leukocytes(mask: np.ndarray) -> np.ndarray:
@@ -131,7 +90,7 @@ def label_leukocytes(mask: np.ndarray) -> np.ndarray:
     if mask.ndim != 2 or not mask.size:
         raise ValueError(f"a mask has two dimensions and at least one pixel, not the shape {mask.shape}")
     height, width = mask.shape
-    small = _resized(mask.astype(np.uint8) * 255, (WORKING_SIZE, WORKING_SIZE))
+    small = resized(mask.astype(np.uint8) * 255, (WORKING_SIZE, WORKING_SIZE))
     split = cv2.resize(_split(small > 127), (width, height), interpolation=cv2.INTER_NEAREST)
     # Outlines differ by less than a working pixel: what the small map left out takes the nearest label.
     _, regions = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
@@ -184,48 +143,6 @@ def describe_leukocytes(labels: np.ndarray) -> tuple[Leukocyte, ...]:
         centre = (float(across[label] / area[label]), float(down[label] / area[label]))
         cells.append(Leukocyte(label, int(area[label]), centre, (left, top, right, bottom), at_border))
     return tuple(cells)
-
-
-def _rgb(image: Image.Image | np.ndarray) -> np.ndarray:
-    if isinstance(image, Image.Image):
-        image = np.asarray(image.convert("RGB"))
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-        raise ValueError(f"an image is uint8 (H, W, 3) with at least one pixel, not {image.dtype} {image.shape}")
-    return image
-
-
-def _resized(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    height, width = pixels.shape[:2]
-    if (width, height) == size:
-        return pixels
-    shrinks = width >= size[0] and height >= size[1]
-    return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-
-
-def _optical_density(pixels: np.ndarray) -> np.ndarray:
-    """Darkening against the bright glass at the same place, natural logarithm; float32 (H, W, 3)."""
-    coarse = _resized(pixels, (_GRID, _GRID)).astype(np.float64).reshape(-1, 3)
-    surface = _surface(_GRID)
-    lowest = coarse.min(axis=1)  # stain lowers at least one channel
-    bright = lowest >= np.percentile(lowest, 70)
-    # The penalty on slopes keeps the surface flat where glass is only seen at one end of the field.
-    penalty = np.diag([0.0, 1.0, 1.0, 1.0, 1.0, 1.0]) * 10
-    for _ in range(5):
-        rows = surface[bright]
-        weights = np.linalg.solve(rows.T @ rows + penalty, rows.T @ coarse[bright])
-        inlier = np.abs(coarse - surface @ weights).max(axis=1) < 14
-        if inlier.sum() < 100:
-            break
-        bright = inlier
-    glass = (_surface(WORKING_SIZE).astype(np.float32) @ weights.astype(np.float32)).reshape(pixels.shape)
-    # The offset bounds the density of black; a camera's darkest values are noise.
-    return np.log((np.clip(glass, 40, 255) + 8) / (pixels.astype(np.float32) + 8))
-
-
-def _surface(edge: int) -> np.ndarray:
-    """Terms of a quadratic surface over a square: float (edge * edge, 6)."""
-    down, right = np.meshgrid(np.linspace(-1, 1, edge), np.linspace(-1, 1, edge), indexing="ij")
-    return np.stack([np.ones_like(right), right, down, right**2, down**2, right * down], axis=-1).reshape(-1, 6)
 
 
 def _clean(probability: np.ndarray) -> np.ndarray:

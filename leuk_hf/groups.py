@@ -23,13 +23,19 @@ from datasets import Dataset
 from PIL import Image
 from tqdm.auto import tqdm
 
-from leuk_hf import annotation, annotation_search, cells, field_measures, overlap_features, overlaps
+from leuk_hf import annotation, annotation_search, cell_network, cells, field_measures, overlap_features, overlaps
 from leuk_hf.acquisitions import infer_acquisitions
 from leuk_hf.data import class_names_of, read_image, without_decoding
 from leuk_hf.group_table import FieldRecord, with_splits
 from leuk_hf.journal import Journal
 
-_MEASURED_BY = (annotation, annotation_search, cells, field_measures)  # new code of theirs voids the old cache
+_MEASURED_BY = (
+    annotation,
+    annotation_search,
+    cell_network,
+    cells,
+    field_measures,
+)  # new code of theirs voids the old cache
 
 
 @dataclasses.dataclass(frozen=True)

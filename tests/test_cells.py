@@ -16,12 +16,12 @@ import pytest
 from PIL import Image
 
 from leuk_hf import synthetic
+from leuk_hf.cell_network import leukocyte_probability
 from leuk_hf.cells import (
     Leukocyte,
     describe_leukocytes,
     find_leukocytes,
     label_leukocytes,
-    leukocyte_probability,
     segment_leukocytes,
 )
 from leuk_hf.labels import CLASS_NAMES
