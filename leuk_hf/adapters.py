@@ -29,10 +29,17 @@ def from_leuk(model: LeukDenseNet) -> Classifier:
     Args:
         model: From `LeukDenseNet.from_pretrained`; its class order is the audit's.
     """
+    import copy
+
+    import torch
+
     from leuk_hf.prediction import predict
 
+    # A third faster on CPUs; a copy, so that the caller's model stays as it is.
+    fast: LeukDenseNet = copy.deepcopy(model).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
     def classify(images: list[Image.Image]) -> tuple[np.ndarray, np.ndarray]:
-        predictions = predict(model, images, batch_size=len(images))
+        predictions = predict(fast, images, batch_size=len(images))
         probabilities = np.array([list(prediction.probabilities.values()) for prediction in predictions])
         return probabilities, np.array([prediction.answered for prediction in predictions], dtype=bool)
 
@@ -45,7 +52,8 @@ def from_torch(
     """Adapt a PyTorch classifier, such as timm's and torchvision's.
 
     Args:
-        model: pixel_values (N, 3, H, W) -> logits (N, M); on any device, run in evaluation mode.
+        model: pixel_values (N, 3, H, W) -> logits (N, M); on any device and in any precision, which its first
+            parameter tells (without parameters CPU and float32); run in evaluation mode.
         transform: PIL RGB -> tensor (3, H, W): `timm.data.create_transform(**timm.data.resolve_model_data_config(
             model))`, or a torchvision weights' `transforms()`.
         order: Output index of each class; by default the outputs are in the audit's order.
@@ -53,7 +61,7 @@ def from_torch(
     import torch
 
     def classify(images: list[Image.Image]) -> np.ndarray:
-        parameter = next(model.parameters())
+        parameter = next(model.parameters(), torch.empty(0, dtype=torch.float32, device="cpu"))
         modes = [(module, module.training) for module in model.modules()]  # a frozen part stays frozen
         model.eval()
         try:
@@ -75,16 +83,24 @@ def from_pipeline(pipeline: Callable[..., Any], class_names: Sequence[str] = CLA
         pipeline: `transformers.pipeline("image-classification", model=...)`: called with a list of images and
             top_k=None, it gives for each a list of {"label", "score"} over all its labels.
         class_names: In the audit's order; labels are matched by name, known folder names and aliases included.
+
+    The callable raises DataError if the pipeline has no label for a class, or two.
     """
     wanted = [canonical_class_name(name) or name for name in class_names]
 
     def classify(images: list[Image.Image]) -> np.ndarray:
         rows = []
         for answers in pipeline(images, top_k=None):
-            scores = {
-                canonical_class_name(str(answer["label"])) or str(answer["label"]): float(answer["score"])
-                for answer in answers
-            }
+            scores: dict[str, float] = {}
+            label_of: dict[str, str] = {}
+            for answer in answers:
+                label = str(answer["label"])
+                name = canonical_class_name(label) or label
+                if name in label_of:
+                    raise DataError(
+                        f"the pipeline's labels {label_of[name]} and {label} both mean the class {name}; rename one"
+                    )
+                scores[name], label_of[name] = float(answer["score"]), label
             if missing := [name for name in wanted if name not in scores]:
                 raise DataError(f"the pipeline has the labels {', '.join(scores)}, but none for {missing[0]}")
             rows.append([scores[name] for name in wanted])
@@ -103,7 +119,8 @@ def from_keras(
     """Adapt a Keras classifier, or any callable of its form.
 
     Args:
-        model: float32 (N, H, W, 3) -> probabilities (N, M), as a model that ends in a softmax gives.
+        model: float32 (N, H, W, 3) -> probabilities (N, M), as a model that ends in a softmax gives; any backend
+            of Keras 3.
         image_size: (height, width) of its input.
         preprocess: float32 (N, H, W, 3) in [0, 255] -> the model's input; by default a division by 255. Pass
             `keras.applications.densenet.preprocess_input` or what the model was trained with.
@@ -114,7 +131,10 @@ def from_keras(
     def classify(images: list[Image.Image]) -> np.ndarray:
         resized = [image.resize((width, height), Image.Resampling.BILINEAR) for image in images]
         values = np.stack([np.asarray(image, dtype=np.float32) for image in resized])
-        return _ordered(np.asarray(model(preprocess(values))), order)
+        probabilities = model(preprocess(values))
+        if hasattr(probabilities, "detach"):  # a torch tensor: NumPy takes none that has a gradient or is on a GPU
+            probabilities = probabilities.detach().cpu().float()
+        return _ordered(np.asarray(probabilities), order)
 
     return classify
 

@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 from tqdm.auto import tqdm
 
+from leuk_hf.adapters import Classifier
 from leuk_hf.annotation import annotation_mask
 from leuk_hf.audit_report import AuditReport, RowResult
 from leuk_hf.audit_rows import BY_NAME, REMOVAL_MARGIN, ROWS, Panel, Row, Subject, sham_holes
@@ -27,7 +28,6 @@ from leuk_hf.errors import DataError
 from leuk_hf.image_io import ImageSource, load_image
 from leuk_hf.labels import CLASS_NAMES
 
-Classifier = Callable[[list[Image.Image]], Any]
 Segmenter = Callable[[Image.Image], np.ndarray]
 CLEAN = ROWS[0].name
 
@@ -35,7 +35,7 @@ CLEAN = ROWS[0].name
 def audit(
     classifier: Classifier,
     fields: Sequence[ImageSource],
-    labels: Sequence[int],
+    labels: Sequence[int] | Sequence[str],
     *,
     class_names: Sequence[str] | None = None,
     names: Sequence[str] | None = None,
@@ -46,6 +46,7 @@ def audit(
     batch_size: int = 16,
     seed: int = 0,
     store: Path | None = None,
+    identity: str = "",
     progress: bool = False,
 ) -> AuditReport:
     """Question a classifier with changed fields.
@@ -55,7 +56,7 @@ def audit(
     Args:
         classifier: (list of PIL RGB images) -> probabilities (N, K), rows summing to 1, or (probabilities, answered).
         fields: N images: path, bytes, PIL image or uint8 (H, W, 3), RGB.
-        labels: (N,) class index in [0, K).
+        labels: (N,) class index in [0, K), or class name.
         class_names: K names; by default the four classes.
         names: (N,) different names that decide the randomness of each field's rows; by default its position.
         rows: Names from `ROWS`; by default all. The untouched fields always belong to them.
@@ -64,8 +65,9 @@ def audit(
         max_edge: Larger fields are shrunk to this longer edge first, also for the untouched row.
         batch_size: Images per call of the classifier.
         seed: Of holes, donors and noise; the answer does not depend on the order of the fields.
-        store: File of finished rows, so that an interrupted audit goes on; it starts anew when the classifier's
-            answers to the untouched fields, the fields or the seed differ.
+        store: File of finished rows, so that an interrupted audit goes on; it starts anew when the fields, the seed,
+            the rows' code, `identity`, or the classifier's answers to the untouched fields differ.
+        identity: What tells this classifier from others in a store, such as a hash of its weights.
         progress: Show a bar.
 
     Raises:
@@ -74,6 +76,7 @@ def audit(
     """
     names = [f"field {index}" for index in range(len(fields))] if names is None else list(names)
     class_names = tuple(class_names or CLASS_NAMES)
+    labels = _indices(labels, class_names)
     chosen = _check(fields, labels, names, class_names, rows, batch_size)
     if seed < 0 or max_edge < 1:
         raise DataError(f"seed is {seed} and max_edge {max_edge}; give at least 0 and 1")
@@ -93,7 +96,7 @@ def audit(
         panel = _panel(subjects)
         if len({subject.label for subject in subjects}) < 2:
             chosen = [row for row in chosen if not row.needs_donor]
-        results, finished = [], RowStore(store, subjects, seed)
+        results, finished = [], RowStore(store, subjects, f"{seed} {identity}")
         with tqdm(total=len(chosen) * len(subjects), desc="Auditing", unit="image", disable=not progress) as bar:
             for row in chosen:
                 images, donors = zip(*pool.map(lambda subject, row=row: _make(row, panel, subject, seed), subjects),
@@ -108,7 +111,19 @@ def audit(
                     bar.update(len(subjects))
                 results.append(RowResult(row, *answers, donors=np.array(donors)))
         checks = _checks(panel, segment, seed, pool)
-    return AuditReport(class_names, np.array([subject.label for subject in subjects]), tuple(results), checks, seed)
+    order_of_answers = tuple(subject.name for subject in subjects)
+    true = np.array([subject.label for subject in subjects])
+    return AuditReport(class_names, order_of_answers, true, tuple(results), checks, seed)
+
+
+def _indices(labels: Sequence[Any], class_names: tuple[str, ...]) -> list[int]:
+    found = []
+    for label in labels:
+        index = class_names.index(label) if isinstance(label, str) and label in class_names else label
+        if isinstance(index, str) or int(index) != index or not 0 <= index < len(class_names):
+            raise DataError(f"label {label!r} is none of the {len(class_names)} classes ({', '.join(class_names)})")
+        found.append(int(index))
+    return found
 
 
 def _check(
@@ -125,8 +140,6 @@ def _check(
         raise DataError(f"{len(fields)} fields, {len(labels)} labels and {len(names)} names; give one of each a field")
     if len(set(names)) < len(names):
         raise DataError("two fields have the same name, so the audit could not be repeated; give each its own")
-    if wrong := [label for label in labels if not 0 <= label < len(class_names)]:
-        raise DataError(f"label {wrong[0]} is none of the {len(class_names)} classes 0 to {len(class_names) - 1}")
     if batch_size < 1:
         raise DataError(f"batch_size is {batch_size}; give at least 1")
     if unknown := sorted(set(rows or ()) - set(BY_NAME)):

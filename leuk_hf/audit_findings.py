@@ -9,11 +9,14 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from leuk_hf.audit_rows import corner_only, foreign_corner
+from leuk_hf.counterfactuals import CORNERS
+
 ABOVE_CHANCE = 0.10  # balanced accuracy above 1/K that counts as knowing the class
-FOLLOWED = 0.15  # share of labels that go with the donor beyond those that named its class anyway
+FOLLOWED = 0.15  # share of labels that go with the donor beyond those that would by chance
 MOVED = 0.15  # share of changed predictions that counts as instability
 CORNER_MOVED = 0.01  # a corner holds no diagnosis at all
-CONFIDENT = 0.5  # mean top probability on emptied fields
+REFUSES = 0.5  # a classifier that surely refuses more than this of a row's images is not held to its answers there
 
 REMOVED = ("leukocytes removed, inpainted", "leukocytes removed, background cloned")
 NUISANCES = ("light and colour", "optics and file", "geometry")
@@ -55,40 +58,52 @@ def _removed(rows: Figures, chance: float) -> Finding | None:
     present = [rows[name] for name in REMOVED if name in rows]
     if not present:
         return None
-    # A smooth patch and a cloned one leave different traces; the class must be nameable under both to be background.
+    # A smooth patch and a cloned one leave different traces; what names the class under both is the background.
     worst = min(present, key=lambda row: _low(row, "balanced_accuracy"))
-    named = _low(worst, "balanced_accuracy") > chance + ABOVE_CHANCE
     evidence = (
         f"With every leukocyte removed it scores {_show(worst['accuracy'])} (balanced"
         f" {_show(worst['balanced_accuracy'])}, chance {_percent(chance)}), mean top probability"
-        f" {worst['mean_top_probability']:.2f}"
+        f" {worst['mean_top_probability']:.2f}{_refusals(worst)}."
     )
-    return Finding("it names the class of fields without leukocytes", named, evidence + _refusals(worst) + ".")
+    return Finding("it names the class of fields without leukocytes", _knows(worst, chance), evidence)
 
 
 def _background(rows: Figures, chance: float) -> Finding | None:
-    row = rows.get("leukocytes on another class's background")
+    row, control = (rows.get(f"leukocytes on another {rest}") for rest in ("class's background",
+                                                                          "background of their class"))  # fmt: skip
     if row is None:
         return None
     evidence = (
         f"Leukocytes put on another class's emptied field: the label follows the background in"
-        f" {_show(row['followed_donor'])}, the leukocytes in {_show(row['accuracy'])} of fields."
+        f" {_show(row['followed_donor'])}, the leukocytes in {_show(row['accuracy'])} of fields"
     )
-    return Finding("its label follows the background", _follows(row, FOLLOWED), evidence)
+    if control is not None:
+        evidence += f"; on another background of their own class {_show(control['accuracy'])} are right"
+    return Finding("its label follows the background", _follows(row, FOLLOWED), evidence + ".")
 
 
 def _corner(rows: Figures, chance: float) -> Finding | None:
-    only, swapped = rows.get("corner only"), rows.get("corner of another class")
-    if only is None or swapped is None:
+    only = {corner: rows[name] for corner in CORNERS if (name := corner_only(corner)) in rows}
+    swapped = {corner: rows[name] for corner in CORNERS if (name := foreign_corner(corner)) in rows}
+    if len(only) < len(CORNERS) or len(swapped) < len(CORNERS):
         return None
-    knows = _low(only, "balanced_accuracy") > chance + ABOVE_CHANCE
-    moves = _follows(swapped, CORNER_MOVED) and _low(swapped, "changed") > CORNER_MOVED
+
+    def excess(row: dict[str, Any]) -> float:
+        return row["followed_donor"]["value"] - row["followed_by_chance"]
+
+    worst = max(swapped, key=lambda corner: excess(swapped[corner]))
+    best = max(only, key=lambda corner: only[corner]["balanced_accuracy"]["value"])
+    # Stain and light are in every corner; a corner is read where it gives more away than the others do.
+    usual = sorted(excess(row) for row in swapped.values())[1]
+    moves = _follows(swapped[worst], CORNER_MOVED + max(0.0, usual)) and _low(swapped[worst], "changed") > CORNER_MOVED
+    common = sorted(row["balanced_accuracy"]["value"] for row in only.values())[1]
+    knows = _knows(only[best], chance) and _low(only[best], "balanced_accuracy") > common
     evidence = (
-        f"From the annotated corner alone it scores {_show(only['balanced_accuracy'])} balanced (chance"
-        f" {_percent(chance)}); with another class's corner {_show(swapped['changed'])} of predictions change,"
-        f" {_show(swapped['followed_donor'])} to the corner's class."
+        f"Swapping the {worst} corner with another class's changes {_show(swapped[worst]['changed'])} of predictions,"
+        f" {_show(swapped[worst]['followed_donor'])} to the corner's class; from the {best} corner alone it scores"
+        f" {_show(only[best]['balanced_accuracy'])} balanced (chance {_percent(chance)})."
     )
-    return Finding("it reads the corner where scale bars are", knows or moves, evidence)
+    return Finding("it reads one corner, as where scale bars are", knows or moves, evidence)
 
 
 def _colour(rows: Figures, chance: float) -> Finding | None:
@@ -108,7 +123,6 @@ def _count(rows: Figures, chance: float) -> Finding | None:
     flat, half = rows.get("silhouettes: hole mask only"), rows.get("half of the leukocytes removed")
     if flat is None or half is None:
         return None
-    knows = _low(flat, "balanced_accuracy") > chance + ABOVE_CHANCE
     evidence = (
         f"From flat silhouettes it scores {_show(flat['balanced_accuracy'])} balanced (chance {_percent(chance)});"
         f" with half of the leukocytes removed {_show(half['changed'])} of predictions change"
@@ -118,8 +132,8 @@ def _count(rows: Figures, chance: float) -> Finding | None:
         # What removal as such changes is no sign of counting.
         moves = moves and _low(half, "changed") > sham["changed"]["interval"][1]
         evidence += f" (sham removal: {_show(sham['changed'])})"
-    return Finding("it goes by number, size or place of the leukocytes, not by their looks", knows or moves,
-                   evidence + ".")  # fmt: skip
+    exposed = _knows(flat, chance) or moves
+    return Finding("number, size or outline of the leukocytes decide, without their looks", exposed, evidence + ".")
 
 
 def _alone(rows: Figures, chance: float) -> Finding | None:
@@ -169,8 +183,16 @@ def _refusals(row: dict[str, Any]) -> str:
 
 
 def _follows(row: dict[str, Any], least: float) -> bool:
-    # A constant or a random answer is the donor's class often enough, but no more often for the donor.
-    return _low(row, "followed_donor") > least + row["donor_before"]["value"]
+    # Whatever is answered without regard to the donor is the donor's class now and then.
+    return _low(row, "followed_donor") > least + row["followed_by_chance"] and not _refuses(row)
+
+
+def _knows(row: dict[str, Any], chance: float) -> bool:
+    return _low(row, "balanced_accuracy") > chance + ABOVE_CHANCE and not _refuses(row)
+
+
+def _refuses(row: dict[str, Any]) -> bool:
+    return row["refused"] is not None and _low(row, "refused") > REFUSES
 
 
 def _low(row: dict[str, Any], name: str) -> float:

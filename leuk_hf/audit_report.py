@@ -47,13 +47,15 @@ class AuditReport:
 
     Args:
         class_names: In index order.
-        labels: int (N,) true classes, in the order of the answers.
+        names: (N,) of the fields, sorted; all answers are in this order.
+        labels: int (N,) true classes.
         results: One per row, the untouched fields first.
         checks: Whether removal and sham did what they claim.
         seed: Of the audit.
     """
 
     class_names: tuple[str, ...]
+    names: tuple[str, ...]
     labels: np.ndarray
     results: tuple[RowResult, ...]
     checks: dict[str, Any]
@@ -67,9 +69,9 @@ class AuditReport:
 
         Returns:
             JSON types: accuracy, balanced_accuracy, changed (predictions that differ from the untouched field's),
-            followed_donor (predictions that are the donor's class; None without donors), donor_before (the same on
-            the untouched fields, before anything was borrowed: mistakes that no donor caused), refused (None for a
-            classifier that cannot), mean_top_probability, confusion_matrix (rows true).
+            followed_donor (predictions that are the donor's class; None without donors), followed_by_chance (the share
+            that would be if, within each true class, predictions and donors were paired at random), refused (None for
+            a classifier that cannot), mean_top_probability, confusion_matrix (rows true).
 
         Raises:
             KeyError: If the row was not audited.
@@ -87,23 +89,33 @@ class AuditReport:
         borrowed = result.donors >= 0
 
         def share(hits: np.ndarray) -> dict[str, Any]:
-            return _figure(hits.mean(), metrics.wilson_interval(int(hits.sum()), len(hits)))
+            return figure(hits.mean(), metrics.wilson_interval(int(hits.sum()), len(hits)))
 
         return {
             "section": result.row.section,
             "question": result.row.question,
             "num_fields": count,
             "accuracy": share(predictions == self.labels),
-            "balanced_accuracy": _figure(
+            "balanced_accuracy": figure(
                 metrics.balanced_accuracy(confusion), metrics.balanced_accuracy_interval(confusion)
             ),
             "changed": share(predictions != clean),
             "followed_donor": share(predictions[borrowed] == result.donors[borrowed]) if borrowed.any() else None,
-            "donor_before": share(clean[borrowed] == result.donors[borrowed]) if borrowed.any() else None,
+            "followed_by_chance": self._by_chance(predictions, result.donors),
             "refused": None if result.answered is None else share(~result.answered),
             "mean_top_probability": round(float(result.probabilities.max(axis=1).mean()), 6),
             "confusion_matrix": confusion.tolist(),
         }
+
+    def _by_chance(self, predictions: np.ndarray, donors: np.ndarray) -> float | None:
+        borrowed, total = donors >= 0, 0.0
+        if not borrowed.any():
+            return None
+        for label in np.unique(self.labels[borrowed]):
+            own = borrowed & (self.labels == label)
+            answers, lent = (np.bincount(of[own], minlength=len(self.class_names)) for of in (predictions, donors))
+            total += float(answers @ lent) / int(own.sum())
+        return round(total / int(borrowed.sum()), 6)
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
@@ -128,5 +140,6 @@ class AuditReport:
         return audit_table(self.to_dict())
 
 
-def _figure(value: float, interval: tuple[float, float]) -> dict[str, Any]:
+def figure(value: float, interval: tuple[float, float]) -> dict[str, Any]:
+    """Give a share and its interval as JSON types."""
     return {"value": round(float(value), 6), "interval": [round(float(bound), 6) for bound in interval]}

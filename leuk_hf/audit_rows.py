@@ -15,6 +15,7 @@ from numpy.random import Generator
 
 from leuk_hf import counterfactuals as made
 from leuk_hf import perturbations as changed
+from leuk_hf.cells import nearest_labels
 
 REMOVAL_MARGIN = 3  # pixels of a 224-pixel field cut around each leukocyte, so that no stained rim stays
 KEPT_MARGIN = 1  # the same around leukocytes that are kept or transplanted: little of their background comes along
@@ -141,21 +142,31 @@ def _foreign_colours(panel: Panel, subject: Subject, generator: Generator) -> Ma
     return changed.match_colours(subject.field, donor.field), donor
 
 
-def _foreign_corner(panel: Panel, subject: Subject, generator: Generator) -> Made:
+def _foreign_corner(corner: str, panel: Panel, subject: Subject, generator: Generator) -> Made:
     donor = panel.other_class(subject, generator)
     # Without the donor's leukocytes, and with the subject's own: they may well decide.
-    corner = made.corner_mask(subject.field.shape, panel.corner) & ~subject.kept
-    return np.where(corner[..., None], fitted(donor.emptied, subject.field), subject.field), donor
+    swapped = made.corner_mask(subject.field.shape, corner) & ~subject.kept
+    return np.where(swapped[..., None], fitted(donor.emptied, subject.field), subject.field), donor
 
 
-def _corner_only(panel: Panel, subject: Subject, generator: Generator) -> Made:
-    return made.isolate(subject.emptied, made.corner_mask(subject.field.shape, panel.corner)), None
+def _corner_only(corner: str, panel: Panel, subject: Subject, generator: Generator) -> Made:
+    return made.isolate(subject.emptied, made.corner_mask(subject.field.shape, corner)), None
+
+
+def corner_only(corner: str) -> str:
+    """Name the row that shows one of `CORNERS` alone."""
+    return f"{corner} corner only"
+
+
+def foreign_corner(corner: str) -> str:
+    """Name the row that swaps one of `CORNERS` with another class's."""
+    return f"{corner} corner of another class"
 
 
 def sham_holes(subject: Subject, generator: Generator) -> np.ndarray:
     """Move a subject's holes, cell by cell, to where neither leukocytes nor annotation lie: bool (H, W)."""
     # A hole belongs to the nearest cell: touching cells have touching holes, which find no room as one.
-    grown = np.where(subject.holes, made.nearest_label(subject.cells), 0)
+    grown = np.where(subject.holes, nearest_labels(subject.cells), 0)
     return made.displaced(grown, subject.holes | subject.annotation, generator)
 
 
@@ -202,10 +213,10 @@ ROWS: tuple[Row, ...] = (
     Row("glass only", _SHORTCUTS, "The empty glass between the cells alone: light and stain of the slide.",
         lambda panel, subject, generator: (
             made.isolate(subject.field, made.glass(subject.field, subject.holes | subject.annotation)), None)),
-    Row("corner only", _SHORTCUTS, "The corner of scale bars alone, without leukocytes.", _corner_only),
-    Row("corner of another class", _SHORTCUTS,
-        "Does the label follow a swapped corner? The field keeps its own leukocytes there.",
-        _foreign_corner, needs_donor=True),
+    *(Row(corner_only(corner), _SHORTCUTS, "One corner alone, without leukocytes; scale bars are burnt into one.",
+          partial(_corner_only, corner)) for corner in made.CORNERS),
+    *(Row(foreign_corner(corner), _SHORTCUTS, "Does the label follow a swapped corner? Own leukocytes stay.",
+          partial(_foreign_corner, corner), needs_donor=True) for corner in made.CORNERS),
     Row("burnt-in annotation inpainted", _SHORTCUTS, "Does removing scale bars change the answer?",
         lambda panel, subject, generator: (made.inpaint(subject.field, subject.annotation), None)),
     Row("colours of another class", _COLOUR, "Does the label follow colour statistics (Reinhard, LAB)?",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from leuk_hf import audit_rows, counterfactuals, perturbations
 from leuk_hf._version import __version__
 from leuk_hf.audit_rows import Subject
 from leuk_hf.files import write_json
@@ -18,17 +19,19 @@ _TOLERANCE = 1e-6  # between two runs of one classifier on one machine
 
 
 class RowStore:
-    """Answers by row, valid for one set of fields, one seed, and a classifier that still answers as it did.
+    """Answers by row, valid for one set of fields, one version of the rows, and a classifier that answers as it did.
 
     Args:
         path: JSON file; None keeps nothing.
         subjects: The fields, in the order of the answers.
-        seed: Of the audit.
+        settings: Whatever else the answers depend on: seed, identity of the classifier.
     """
 
-    def __init__(self, path: Path | None, subjects: Sequence[Subject], seed: int) -> None:
+    def __init__(self, path: Path | None, subjects: Sequence[Subject], settings: str) -> None:
         self.path, self.rows = path, dict[str, dict]()
-        digest = hashlib.sha256(f"{__version__} {seed}".encode())
+        digest = hashlib.sha256(f"{__version__} {settings}".encode())
+        for module in (audit_rows, counterfactuals, perturbations):
+            digest.update(Path(str(module.__file__)).read_bytes())
         for subject in subjects:
             digest.update(f"\n{subject.name} {subject.label} {subject.field.shape}".encode())
             digest.update(subject.field.tobytes() + np.packbits((subject.leukocytes, subject.annotation)).tobytes())

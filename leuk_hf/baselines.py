@@ -1,11 +1,12 @@
-"""What a number is worth: how far a random forest comes without looking at a leukocyte.
+"""What a number is worth: how far a random forest comes with features that hold no diagnosis.
 
-Shared contract: one row of features per field. No feature set holds anything that a haematologist would use; what
-a forest scores on it is what a network may score for the wrong reasons on the same split.
+Shared contract: one row of features per field, none of which sees what a leukocyte looks like beyond its mean colour;
+what a forest scores on them is what a network may score for the wrong reasons on the same split.
 """
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -17,6 +18,8 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from leuk_hf import metrics
+from leuk_hf.audit_report import figure
+from leuk_hf.audit_rows import REMOVAL_MARGIN
 from leuk_hf.cells import label_leukocytes, segment_leukocytes
 from leuk_hf.counterfactuals import CORNERS, corner_mask, glass, widen
 from leuk_hf.data import class_names_of, read_image, without_decoding
@@ -31,8 +34,17 @@ FEATURE_SETS: dict[str, str] = {
     "leukocyte count and area": "number of leukocytes, mean area and covered share",
     "hole mask": "the leukocyte mask shrunk to 14x14: number, size and place, no pixel of them",
 }
-_MARGIN = 3  # pixels of a 224-pixel field around leukocytes that are not background, as in the audit
 _TREES = 300
+
+
+def require_forest() -> None:
+    """Refuse early what needs scikit-learn.
+
+    Raises:
+        DataError: If it is not installed.
+    """
+    if importlib.util.find_spec("sklearn") is None:
+        raise DataError('scikit-learn is not installed; run: pip install -e ".[audit]"')
 
 
 def describe(image: Image.Image, leukocytes: np.ndarray, cells: np.ndarray, *, corner: str) -> dict[str, np.ndarray]:
@@ -51,7 +63,7 @@ def describe(image: Image.Image, leukocytes: np.ndarray, cells: np.ndarray, *, c
         raise DataError(f"there is no corner {corner!r}; choose one of {', '.join(CORNERS)}")
     field = np.asarray(image)
     lab = cv2.cvtColor(field, cv2.COLOR_RGB2LAB).astype(np.float32)
-    holes = widen(leukocytes, field, _MARGIN)
+    holes = widen(leukocytes, field, REMOVAL_MARGIN)
     background = lab[~holes] if not holes.all() else np.zeros((1, 3), np.float32)
     empty = lab[glass(field, holes)]
     rows, columns = np.nonzero(corner_mask(field.shape, corner))
@@ -87,10 +99,9 @@ def score(features: np.ndarray, labels: np.ndarray, train: np.ndarray, test: np.
     Raises:
         DataError: If scikit-learn is not installed.
     """
-    try:
-        from sklearn.ensemble import RandomForestClassifier
-    except ModuleNotFoundError:
-        raise DataError('scikit-learn is not installed; run: pip install -e ".[audit]"') from None
+    require_forest()
+    from sklearn.ensemble import RandomForestClassifier
+
     forest = RandomForestClassifier(_TREES, random_state=seed, n_jobs=-1, class_weight="balanced_subsample")
     return forest.fit(features[train], labels[train]).predict(features[test])
 
@@ -135,8 +146,10 @@ def measure_baselines(
     folds = {"random": [parts_by_protocol(dataset, "random", None, seed=seed)]}
     if table is not None:
         folds["grouped"] = [parts_by_protocol(dataset, "grouped", table, seed=seed)]
-        by_session, stretched = session_folds(dataset, table, seed=seed)
-        folds["acquisition"] = by_session
+        # A table of one's own may have groups and no sessions.
+        by_session, stretched = session_folds(dataset, table, seed=seed) if _has_sessions(table) else ([], ())
+        if by_session:
+            folds["acquisition"] = by_session
         for label in stretched:
             others = np.flatnonzero(labels != label)
             folds[f"acquisition, without {names[label]}"] = [
@@ -153,6 +166,10 @@ def measure_baselines(
     return content
 
 
+def _has_sessions(table: Sequence[Mapping[str, Any]]) -> bool:
+    return all(row.get("acquisition") for row in table)
+
+
 def _fit(features: np.ndarray, labels: np.ndarray, parts: Mapping[str, np.ndarray], *, seed: int) -> np.ndarray:
     # A forest needs no validation or calibration fields, so it may learn from them.
     train = np.concatenate([parts["train"], parts["validation"], parts["calibration"]])
@@ -163,9 +180,6 @@ def summarise(labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> 
     """Give accuracy and balanced accuracy with intervals, and the number of fields, as JSON types."""
     confusion = metrics.confusion_matrix(labels, predictions, num_classes)
     right = int(np.trace(confusion))
-
-    def figure(value: float, interval: tuple[float, float]) -> dict[str, Any]:
-        return {"value": round(float(value), 6), "interval": [round(float(bound), 6) for bound in interval]}
 
     return {
         "num_fields": len(labels),

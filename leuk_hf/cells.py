@@ -97,7 +97,7 @@ def label_leukocytes(mask: np.ndarray) -> np.ndarray:
     labels = np.where(mask, split, 0)
     missing = mask & (labels == 0)
     if missing.any() and labels.any():
-        labels = np.where(missing, _nearest_labels(labels), labels)
+        labels = np.where(missing, nearest_labels(labels), labels)
     # A label never spans two regions: joined at the working size, apart in the mask.
     return _in_reading_order(labels * (int(regions.max()) + 1) + regions, mask)
 
@@ -199,12 +199,14 @@ def _split(mask: np.ndarray) -> np.ndarray:
     for level in np.append(np.arange(float(depth.max()), 0, -1.0), 0):
         opened = mask & (depth >= level) & (labels == 0)
         if opened.any():
-            labels[opened] = _nearest_labels(labels)[opened]
+            labels[opened] = nearest_labels(labels)[opened]
     return _merged(labels)
 
 
-def _nearest_labels(labels: np.ndarray) -> np.ndarray:
-    """Give every pixel the label of the nearest pixel that has one; there is at least one. int32."""
+def nearest_labels(labels: np.ndarray) -> np.ndarray:
+    """Give every pixel the label of the nearest pixel that has one; int32 (H, W). All 0 stays all 0."""
+    if not labels.any():
+        return labels.astype(np.int32)
     _, nearest = cv2.distanceTransformWithLabels(
         (labels == 0).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )

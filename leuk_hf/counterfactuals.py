@@ -16,7 +16,7 @@ from leuk_hf.perturbations import scale_of
 NEUTRAL_GREY = (128, 128, 128)
 FEATHER = 1.0  # standard deviation of a pasted outline, in pixels of a 224-pixel field
 RING = 4  # width of the rim by which a place to copy from is chosen, in pixels of a 224-pixel field
-CORNER_SHARE = (0.35, 0.20)  # of width and height: holds every scale bar of the Kaggle ALL set
+CORNER_SHARE = (0.3, 0.3)  # of width and height: holds every scale bar of the Kaggle ALL set
 CORNERS = ("top left", "top right", "bottom left", "bottom right")
 
 
@@ -99,22 +99,6 @@ def displaced(parts: np.ndarray, forbidden: np.ndarray, generator: np.random.Gen
             moved[window] |= part
             taken[window] |= part
     return moved
-
-
-def nearest_label(labels: np.ndarray) -> np.ndarray:
-    """Give every pixel the number of the nearest labelled pixel.
-
-    Args:
-        labels: int (H, W), 0 where there is none; all 0 stays all 0.
-    """
-    if not labels.any():
-        return labels.copy()
-    free = (labels == 0).astype(np.uint8)
-    # Voronoi cells by OpenCV's distance transform; each source pixel carries an index of its own.
-    _, source = cv2.distanceTransformWithLabels(free, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
-    carried = np.zeros(int(source.max()) + 1, dtype=labels.dtype)
-    carried[source[labels > 0]] = labels[labels > 0]
-    return carried[source]
 
 
 def isolate(field: np.ndarray, mask: np.ndarray, colour: tuple[int, int, int] = NEUTRAL_GREY) -> np.ndarray:

@@ -199,6 +199,26 @@ def write_plots(model: LeukDenseNet, dataset: Dataset, results: Results, folder:
     return files
 
 
+def check_results(path: Path) -> dict[str, Any]:
+    """Read a results.json that is to be filled; {} if there is none yet.
+
+    Args:
+        path: results.json.
+
+    Raises:
+        DataError: If the file exists and is not a JSON object.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(f"{path} is not JSON ({error}); move it away") from error
+    if not isinstance(results, dict):
+        raise DataError(f"{path} is not a results file; move it away")
+    return results
+
+
 def merge_results(path: Path, section: str, name: str, content: dict[str, Any]) -> None:
     """Put one entry into results.json, leaving all others as they are; the file is replaced whole.
 
@@ -211,13 +231,8 @@ def merge_results(path: Path, section: str, name: str, content: dict[str, Any]) 
     Raises:
         DataError: If the file exists and is not such a JSON object.
     """
-    results: dict[str, Any] = {}
-    if path.is_file():
-        try:
-            results = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise DataError(f"{path} is not JSON ({error}); move it away") from error
-    if not isinstance(results, dict) or not isinstance(results.setdefault(section, {}), dict):
+    results = check_results(path)
+    if not isinstance(results.setdefault(section, {}), dict):
         raise DataError(f"{path} is not a results file; move it away")
     results[section][name] = content
     write_json(path, results)

@@ -19,6 +19,8 @@ from leuk_hf.errors import DataError, LeukError
 if TYPE_CHECKING:
     from datasets import Dataset
 
+    from leuk_hf.model import LeukDenseNet
+
 
 @dataclasses.dataclass(frozen=True)
 class Arguments:
@@ -77,16 +79,30 @@ def load_classifier(reference: str) -> Callable[..., Any]:
     path, _, name = reference.rpartition(":")
     if not path or not Path(path).is_file():
         raise DataError(f"classifier {reference!r} must be file.py:name, with a file that exists")
-    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
+    spec = importlib.util.spec_from_file_location(f"audited_{Path(path).stem}", path)
     if spec is None or spec.loader is None:
         raise DataError(f"{path} is no Python file")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # as an import would; dataclasses look themselves up there
     sys.path.insert(0, str(Path(path).resolve().parent))  # it may import its neighbours, as when run
     spec.loader.exec_module(module)
     classifier = getattr(module, name, None)
     if not callable(classifier):
         raise DataError(f"{path} has no callable {name!r}")
     return classifier
+
+
+def identity_of(arguments: Arguments, model: LeukDenseNet | None) -> str:
+    """Tell the audited classifier from any other: a SHA-256 of its weights, or of its file with its name."""
+    import hashlib
+
+    digest = hashlib.sha256((arguments.classifier or "").encode())
+    if model is None:
+        digest.update(Path(str(arguments.classifier).rpartition(":")[0]).read_bytes())
+    else:
+        for name, tensor in model.state_dict().items():
+            digest.update(name.encode() + tensor.cpu().float().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def sample(dataset: Dataset, num_fields: int, seed: int) -> list[int]:
@@ -114,13 +130,15 @@ def run(arguments: Arguments, command: str) -> str:
     """Audit and write; gives the Markdown that is printed."""
     from leuk_hf.adapters import from_leuk
     from leuk_hf.audit import audit
+    from leuk_hf.audit_rows import BY_NAME
     from leuk_hf.audit_tables import BASELINES, baseline_table
-    from leuk_hf.baselines import measure_baselines
-    from leuk_hf.data import class_names_of, load_smears, read_image, without_decoding
-    from leuk_hf.evaluation import merge_results
+    from leuk_hf.baselines import measure_baselines, require_forest
+    from leuk_hf.data import class_names_of, load_smears, without_decoding
+    from leuk_hf.evaluation import check_results, merge_results
     from leuk_hf.files import write_text
     from leuk_hf.group_table import read_groups
     from leuk_hf.labels import CLASS_NAMES
+    from leuk_hf.model import checkpoint_source
     from leuk_hf.plots import plot_audit
     from leuk_hf.prediction import load_predictor
     from leuk_hf.provenance import provenance
@@ -132,15 +150,26 @@ def run(arguments: Arguments, command: str) -> str:
         raise DataError("give either --classifier or --model")
     if arguments.part and not arguments.split:
         raise DataError(f"part {arguments.part!r} needs the --split table that defines it")
+    if arguments.baselines or arguments.groups:
+        require_forest()
+    if unknown := sorted(set(arguments.rows) - set(BY_NAME)):
+        raise DataError(f"there is no audit row {unknown[0]!r}; choose among: {'; '.join(BY_NAME)}")
+    # Before anything costs time: a folder that cannot be written, a results file that cannot be filled.
+    if arguments.output.exists() and not arguments.output.is_dir():
+        raise DataError(f"{arguments.output} is a file; give a folder as --output")
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    results = arguments.results or arguments.output / "results.json"
+    check_results(results)
+    model = None
     if arguments.classifier:
         classifier, names = load_classifier(arguments.classifier), arguments.class_names or None
+        source = arguments.classifier
     else:
         model = load_predictor(arguments.model, revision=arguments.revision)
         classifier = from_leuk(model)
         names = None if model.class_names == CLASS_NAMES else model.class_names
+        source = str(arguments.model or checkpoint_source() or "shipped checkpoint")
     part = (arguments.part or "test") if arguments.split else "all"
-    # Before anything costs time: a folder that cannot be written, a table that cannot be read.
-    arguments.output.mkdir(parents=True, exist_ok=True)
     everything = load_smears(
         arguments.source,
         class_names=names,
@@ -154,10 +183,10 @@ def run(arguments: Arguments, command: str) -> str:
     if arguments.split:
         dataset = everything.select(read_split(arguments.split, everything, part))
     dataset = dataset.select(sample(dataset, arguments.num_fields, arguments.seed))
-    rows = without_decoding(dataset)
+    encoded = [row["image"] for row in without_decoding(dataset)]
     report = audit(
         classifier,
-        [read_image(row) for row in rows],
+        [image["path"] if image["bytes"] is None else image["bytes"] for image in encoded],
         dataset["label"],
         class_names=class_names_of(dataset),
         names=dataset["path"],
@@ -165,20 +194,22 @@ def run(arguments: Arguments, command: str) -> str:
         batch_size=arguments.batch_size,
         seed=arguments.seed,
         store=arguments.output / "answers.json",
+        identity=identity_of(arguments, model),
         progress=True,
     )
-    name = arguments.name or f"{arguments.classifier or arguments.model or 'shipped checkpoint'}, {part}"
-    entry = {"part": part, **report.to_dict(), **provenance(command)}
-    results = arguments.results or arguments.output / "results.json"
+    name = arguments.name or f"{source}, {part}"
+    entry = {"part": part, "identity": identity_of(arguments, model), **report.to_dict(), **provenance(command)}
     merge_results(results, "audit", name, entry)
     title = f"{name}: {len(dataset)} fields"
     plot_audit(entry, arguments.output / "audit.png", title=title)
     text = f"# Shortcut audit of {title}\n\n`{command}`\n\n{report.to_markdown()}\n"
+    write_text(arguments.output / "audit.md", text)
     if table is not None or arguments.baselines:
-        content = measure_baselines(everything, table, seed=arguments.seed, progress=True)
+        corner = report.checks["corner"]
+        content = measure_baselines(everything, table, corner=corner, seed=arguments.seed, progress=True)
         merge_results(results, "audit", BASELINES, {"protocols": content, **provenance(command)})
         text += f"\n## What a number is worth\n\n{baseline_table(content)}\n"
-    write_text(arguments.output / "audit.md", text)
+        write_text(arguments.output / "audit.md", text)
     return text
 
 

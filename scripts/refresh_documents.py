@@ -27,8 +27,11 @@ class Arguments:
 
 def main(arguments: list[str]) -> int:
     """Parse and refresh; the exit code is 0, or 2 for a user's mistake."""
-    import tyro
-
+    try:
+        import tyro
+    except ModuleNotFoundError:
+        print('error: tyro is not installed; run: pip install -e ".[scripts]"', file=sys.stderr)
+        return 2
     from leuk_hf.release import refresh_documents
 
     parsed = tyro.cli(Arguments, args=arguments, description=__doc__, prog="scripts/refresh_documents.py")

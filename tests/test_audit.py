@@ -26,9 +26,10 @@ from leuk_hf import audit_findings, metrics
 from leuk_hf import counterfactuals as made
 from leuk_hf.audit import CLEAN, audit, generator_for
 from leuk_hf.audit_report import AuditReport, RowResult
-from leuk_hf.audit_rows import BY_NAME, ROWS, Panel, Subject
+from leuk_hf.audit_rows import BY_NAME, ROWS, Panel, Subject, corner_only, foreign_corner
 from leuk_hf.audit_tables import audit_table
 from leuk_hf.cells import label_leukocytes
+from leuk_hf.counterfactuals import CORNERS
 from leuk_hf.data import load_smears, read_image, without_decoding
 from leuk_hf.errors import DataError, ImageError
 from leuk_hf.journal import Journal
@@ -47,9 +48,9 @@ PLACES = [(10 + 20 * row, 10 + 20 * column) for row in range(4) for column in ra
 
 REMOVED = "it names the class of fields without leukocytes"
 BACKGROUND = "its label follows the background"
-CORNER = "it reads the corner where scale bars are"
+CORNER = "it reads one corner, as where scale bars are"
 COLOUR = "its label follows the colours"
-COUNT = "it goes by number, size or place of the leukocytes, not by their looks"
+COUNT = "number, size or outline of the leukocytes decide, without their looks"
 SHORTCUTS = {REMOVED, BACKGROUND, CORNER, COLOUR, COUNT}
 # The rows that the findings about shortcuts need, and no others.
 SHORTCUT_ROWS = (
@@ -60,11 +61,11 @@ SHORTCUT_ROWS = (
     "leukocytes on another class's background",
     "sham: equal holes off the leukocytes",
     "silhouettes: hole mask only",
-    "corner only",
-    "corner of another class",
+    *(corner_only(corner) for corner in CORNERS),
+    *(foreign_corner(corner) for corner in CORNERS),
     "colours of another class",
 )
-FEW_ROWS = ("leukocytes removed, inpainted", "corner of another class", "noise 10/255")
+FEW_ROWS = ("leukocytes removed, inpainted", "bottom right corner of another class", "noise 10/255")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -158,9 +159,9 @@ def read_corner(field):
 
 
 def read_tint(field):
-    """The background above the corner: its bright side, without anything neutral grey."""
-    pixels = np.asarray(field)[:56].astype(float)
-    pixels = pixels[~violet(field)[:56] & (np.abs(pixels - 128).max(axis=-1) > 6)]
+    """The background: its bright side, without anything neutral grey."""
+    pixels = np.asarray(field).astype(float)
+    pixels = pixels[~violet(field) & (np.abs(pixels - 128).max(axis=-1) > 6)]
     bright = pixels[pixels[:, 1] >= np.median(pixels[:, 1])] if len(pixels) > 100 else []
     return nearest(np.median(bright, axis=0), TINTS) if len(bright) else None
 
@@ -188,6 +189,23 @@ def by_chance(images):
     return classifier_of(lambda image: zlib.crc32(image.tobytes()) % NUM_CLASSES)(images)
 
 
+@functools.cache
+def _untouched_fields():
+    images, labels, _ = fields_of("texture")
+    return {image.tobytes(): label for image, label in zip(images, labels, strict=True)}
+
+
+def panic(images):
+    """Right on every untouched field, and the third class for whatever was changed, no matter how."""
+    return classifier_of(lambda image: _untouched_fields().get(image.tobytes(), 2))(images)
+
+
+def lottery(images):
+    """Right on every untouched field, and a class by chance for whatever was changed."""
+    draw = classifier_of(lambda image: _untouched_fields().get(image.tobytes(), zlib.crc32(image.tobytes()) % 4))
+    return draw(images)
+
+
 def ask(classifier, cue="texture", per_class=PER_CLASS, **options):
     images, labels, names = fields_of(cue, per_class)
     finder = {"segment": find_nuclei, "find_annotation": find_ink if cue == "corner" else no_annotation}
@@ -206,6 +224,8 @@ FAKES = {
     "corner": (classifier_of(read_corner), "corner", {REMOVED, BACKGROUND, CORNER}),
     "constant": (constant, "texture", set()),
     "chance": (by_chance, "texture", set()),
+    "panic": (panic, "texture", set()),
+    "lottery": (lottery, "texture", set()),
 }
 
 
@@ -245,7 +265,7 @@ def test_an_honest_reader_is_right_where_leukocytes_are_left_and_clueless_where_
         "sham: equal holes off the leukocytes",
     ):
         assert rate(report, row) == 1, row
-    for row in ("leukocytes removed, inpainted", "leukocytes removed, background cloned", "corner only"):
+    for row in ("leukocytes removed, inpainted", "leukocytes removed, background cloned", "bottom right corner only"):
         assert report.figures(row)["mean_top_probability"] == 0.25, row
     assert rate(report, "leukocytes on another class's background", "followed_donor") == 0
 
@@ -255,7 +275,7 @@ def test_a_background_reader_follows_the_donor_and_a_counter_does_not():
     assert rate(report_of("background"), row, "followed_donor") == 1 and rate(report_of("background"), row) == 0
     assert rate(report_of("count"), row, "followed_donor") == 0 and rate(report_of("count"), row) == 1
     assert rate(report_of("count"), "silhouettes: hole mask only") == 1
-    assert rate(report_of("corner"), "corner of another class", "followed_donor") == 1
+    assert rate(report_of("corner"), "bottom right corner of another class", "followed_donor") == 1
 
 
 def test_checks_measure_the_removal_and_its_control():
@@ -319,7 +339,7 @@ def test_names_of_rows_differ_and_know_their_donors():
     assert {row.name for row in ROWS if row.needs_donor} == {
         "leukocytes on another class's background",
         "emptied, with another class's holes added",
-        "corner of another class",
+        *(foreign_corner(corner) for corner in CORNERS),
         "colours of another class",
     }
     used = {*audit_findings.REMOVED, *SHORTCUT_ROWS}
@@ -347,8 +367,11 @@ def test_rows_of_one_part_alone_show_nothing_else(shown, untouched):
         assert len(np.unique(flat.reshape(-1, 3), axis=0)) == 2 and np.ptp(flat[nuclei], axis=0).max() == 0
         greyed = shown["background only: leukocytes greyed out"][index]
         assert (greyed[nuclei] == 128).all() and (greyed == field).all(axis=-1)[~nuclei].mean() > 0.8
-        only = shown["corner only"][index]
-        assert np.array_equal(only[corner], field[corner]) and (only[~corner] == 128).all()
+        only = shown["bottom right corner only"][index]
+        # The corner as it is, but for its leukocytes and the rim that goes with them.
+        kept = corner & (cv2.dilate(nuclei.astype(np.uint8), np.ones((5, 5))) == 0)
+        assert np.array_equal(only[kept], field[kept]) and (only[~corner] == 128).all()
+        assert not find_nuclei(only).any()
         glass = shown["glass only"][index]
         kept = (glass != 128).any(axis=-1)
         assert kept.mean() > 0.2 and field[kept].min() > 215  # neither cells nor ink
@@ -387,10 +410,13 @@ def test_the_sham_leaves_every_leukocyte_and_ink_alone(shown, untouched):
 
 def test_the_swapped_corner_is_the_donors(shown, untouched):
     corner = made.corner_mask(untouched[0].shape, "bottom right")
-    for index, image in enumerate(shown["corner of another class"]):
+    for index, image in enumerate(shown["bottom right corner of another class"]):
         assert np.array_equal(image[~corner], untouched[index][~corner])
-        others = [other for other in range(8) if other // 2 != index // 2]
-        assert any(np.array_equal(image[corner], untouched[other][corner]) for other in others)
+        own = find_nuclei(untouched[index])
+        assert np.array_equal(image[own], untouched[index][own])  # the field's leukocytes stay
+        lent = corner & (cv2.dilate(own.astype(np.uint8), np.ones((5, 5))) == 0)
+        others = [shown["leukocytes removed, inpainted"][other] for other in range(8) if other // 2 != index // 2]
+        assert any(np.array_equal(image[lent], other[lent]) for other in others)
 
 
 def test_annotation_is_inpainted_and_nothing_else(shown, untouched):
@@ -416,7 +442,7 @@ def test_the_corner_is_where_annotation_lies(corner):
     def find(image):
         return made.corner_mask((image.height, image.width), corner)
 
-    report = ask(constant, per_class=2, rows=["corner only"], find_annotation=find)
+    report = ask(constant, per_class=2, rows=["bottom right corner only"], find_annotation=find)
     assert report.checks["corner"] == corner
 
 
@@ -438,7 +464,8 @@ def report_from(labels, answers, *, class_names=CLASS_NAMES, checks=None):
         )
         for name, (predicted, donors, answered) in answers.items()
     )
-    return AuditReport(tuple(class_names), np.array(labels), results, checks or {}, seed=0)
+    names = tuple(f"{row:04d}" for row in range(len(labels)))
+    return AuditReport(tuple(class_names), names, np.array(labels), results, checks or {}, seed=0)
 
 
 def test_figures_by_hand():
@@ -447,10 +474,10 @@ def test_figures_by_hand():
         labels,
         {
             CLEAN: ([0, 0, 1, 2, 2, 3], None, [1, 1, 1, 0, 1, 1]),
-            "corner of another class": ([1, 0, 1, 1, 0, 0], [1, 2, 0, 3, 0, 1], [1, 1, 0, 0, 0, 1]),
+            "bottom right corner of another class": ([1, 0, 1, 1, 0, 0], [1, 2, 0, 3, 0, 1], [1, 1, 0, 0, 0, 1]),
         },
     )
-    clean, swapped = report.figures(CLEAN), report.figures("corner of another class")
+    clean, swapped = report.figures(CLEAN), report.figures("bottom right corner of another class")
     assert clean["accuracy"]["value"] == pytest.approx(5 / 6, abs=1e-6)
     assert clean["balanced_accuracy"]["value"] == (1 + 0.5 + 1 + 1) / 4
     assert clean["changed"]["value"] == 0 and clean["followed_donor"] is None
@@ -471,9 +498,12 @@ def test_figures_by_hand():
 def test_followed_counts_only_fields_with_a_donor():
     report = report_from(
         [0, 0, 1, 1],
-        {CLEAN: ([0, 0, 1, 1], None, None), "corner of another class": ([1, 0, 0, 1], [1, -1, -1, 0], None)},
+        {
+            CLEAN: ([0, 0, 1, 1], None, None),
+            "bottom right corner of another class": ([1, 0, 0, 1], [1, -1, -1, 0], None),
+        },
     )
-    assert report.figures("corner of another class")["followed_donor"]["value"] == 0.5
+    assert report.figures("bottom right corner of another class")["followed_donor"]["value"] == 0.5
     assert report.figures(CLEAN)["refused"] is None
 
 
@@ -543,8 +573,8 @@ def test_answers_by_chance_do_not_read_the_corner():
     first, second, third = np.random.default_rng(1).integers(0, 4, (3, 1200))
     rows = {
         CLEAN: (first, None, None),
-        "corner only": (second, None, None),
-        "corner of another class": (third, donors_for(labels), None),
+        "bottom right corner only": (second, None, None),
+        "bottom right corner of another class": (third, donors_for(labels), None),
     }
     assert CORNER not in exposed(report_from(labels, rows))
 
@@ -596,7 +626,8 @@ def refusing(classifier):
 
 
 def test_refusals_have_a_column_of_their_own_and_change_no_other_figure():
-    rows = ["leukocytes removed, inpainted", "leukocytes removed, background cloned", "mirrored", "corner only"]
+    removed = ["leukocytes removed, inpainted", "leukocytes removed, background cloned"]
+    rows = [*removed, "mirrored", "bottom right corner only"]
     plain = ask(classifier_of(read_tint), "tint", per_class=2, rows=rows)
     report = ask(refusing(classifier_of(read_tint)), "tint", per_class=2, rows=rows)
     for row in (CLEAN, *rows):
@@ -606,7 +637,8 @@ def test_refusals_have_a_column_of_their_own_and_change_no_other_figure():
         assert own == other
     assert report.findings[0].name == REMOVED == plain.findings[0].name
     assert "refused 100 %" in report.findings[0].evidence and "refused" not in plain.findings[0].evidence
-    assert report.findings[0].exposed == plain.findings[0].exposed
+    # Refusing what holds no leukocyte is the right answer to it.
+    assert plain.findings[0].exposed and not report.findings[0].exposed
 
 
 def test_markdown_has_one_line_a_row_and_shows_refusals_apart():
@@ -622,7 +654,7 @@ def test_markdown_has_one_line_a_row_and_shows_refusals_apart():
     rows = {
         CLEAN: (labels, None, [1, 1, 1, 1]),
         "leukocytes removed, inpainted": ([0, 0, 0, 0], None, [0, 0, 0, 1]),
-        "corner of another class": ([1, 1, 2, 3], [1, 2, 3, 0], [1, 1, 1, 1]),
+        "bottom right corner of another class": ([1, 1, 2, 3], [1, 2, 3, 0], [1, 1, 1, 1]),
         "grey": (labels, None, [1, 1, 0, 1]),
     }
     report = report_from(labels, rows, checks=checks)
@@ -639,7 +671,7 @@ def test_markdown_has_one_line_a_row_and_shows_refusals_apart():
     balanced = f"25.0 % ({100 * low:.1f}-{100 * high:.1f})"
     expected = ["25.0 % (4.6-69.9)", balanced, "75.0 %", "", "75.0 %", "1.00"]
     assert cells["leukocytes removed, inpainted"] == expected
-    assert cells["corner of another class"][2:5] == ["25.0 %", "25.0 %", "0.0 %"]
+    assert cells["bottom right corner of another class"][2:5] == ["25.0 %", "25.0 %", "0.0 %"]
     assert cells[CLEAN][2:5] == ["", "", "0.0 %"]
     assert all(len(line.split("|")) == 9 for line in lines if line.startswith("|"))
     assert sum(line.startswith("- ") for line in lines) == len(report.findings)
@@ -791,7 +823,7 @@ def test_rows_of_one_class_that_need_a_donor_are_left_out():
     report = audit(constant, images[:2], labels[:2], names=names[:2], segment=find_nuclei,
                    find_annotation=no_annotation)  # fmt: skip
     assert {result.row.name for result in report.results} == {row.name for row in ROWS if not row.needs_donor}
-    assert not exposed(report) & SHORTCUTS and "| corner only |" in report.to_markdown()
+    assert not exposed(report) & SHORTCUTS and "| bottom right corner only |" in report.to_markdown()
 
 
 def test_class_names_may_be_ones_own():
@@ -832,7 +864,7 @@ class Counting:
 
 STORED_ROWS = (
     "leukocytes removed, inpainted",
-    "corner of another class",
+    "bottom right corner of another class",
     "burnt-in annotation inpainted",
     "noise 10/255",
 )
@@ -952,7 +984,7 @@ def test_wrong_answers_of_a_classifier_get_one_sentence(kind):
 
 
 WRONG_ARGUMENTS = {
-    "label too large": ({"labels": [0, 1, 2, 4]}, "label 4 is none of the 4 classes 0 to 3"),
+    "label too large": ({"labels": [0, 1, 2, 4]}, "label 4 is none of the 4 classes (Benign"),
     "negative label": ({"labels": [0, 1, 2, -1]}, "label -1"),
     "too few labels": ({"labels": [0, 1, 2]}, "4 fields, 3 labels and 4 names"),
     "too few names": ({"names": ["a", "b", "c"]}, "4 fields, 4 labels and 3 names"),
@@ -1116,18 +1148,19 @@ def test_the_script_audits_a_users_classifier(users_file, smear_folder, tmp_path
     out = tmp_path / "out"
     command = [
         sys.executable, str(ROOT / "scripts" / "audit.py"), str(smear_folder), "--classifier", f"{users_file}:refuse",
-        "--rows", "grey", "corner of another class", "leukocytes removed, inpainted", "--output", str(out),
-        "--name", "mine", "--batch-size", "3",
+        "--rows", "grey", "bottom right corner of another class", "leukocytes removed, inpainted",
+        "--output", str(out), "--name", "mine", "--batch-size", "3",
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     results = json.loads((out / "results.json").read_text())
     entry = results["audit"]["mine"]
     assert set(results) == {"audit"} and entry["num_fields"] == 8 and entry["part"] == "all"
-    assert list(entry["rows"]) == [CLEAN, "leukocytes removed, inpainted", "corner of another class", "grey"]
+    corner = "bottom right corner of another class"
+    assert list(entry["rows"]) == [CLEAN, "leukocytes removed, inpainted", corner, "grey"]
     # Batches of 3, 3 and 2: the second, fifth and eighth are refused.
     assert entry["rows"]["grey"]["refused"]["value"] == 0.375
-    assert entry["rows"]["corner of another class"]["followed_donor"] is not None
+    assert entry["rows"]["bottom right corner of another class"]["followed_donor"] is not None
     assert entry["command"].startswith("python scripts/audit.py ") and entry["versions"]["numpy"] == np.__version__
     with Image.open(out / "audit.png") as plot:
         assert plot.width > 600

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 
 import cv2
 import numpy as np
@@ -118,7 +117,7 @@ def test_features_of_a_drawn_field_by_hand():
     leukocytes = np.zeros((56, 112), dtype=bool)
     leukocytes[8:16, 16:24] = leukocytes[32:48, 64:72] = True  # 64 and 128 of 6,272 pixels
     image[leukocytes] = NUCLEUS
-    image[-11:, -39:] = (10, 200, 30)  # exactly the corner: a fifth of the height, 35 % of the width
+    image[-17:, -34:] = (10, 200, 30)  # exactly the corner: 30 % of height and width
     features = describe(Image.fromarray(image), leukocytes, parts_of(leukocytes), corner="bottom right")
     assert list(features) == list(FEATURE_SETS)
     assert {name: values.shape for name, values in features.items()} == {
@@ -133,7 +132,7 @@ def test_features_of_a_drawn_field_by_hand():
     count, mean_area, covered = features["leukocyte count and area"]
     assert count == 2 and mean_area == pytest.approx(96 / 6272) and covered == pytest.approx(192 / 6272)
     np.testing.assert_allclose(features["corner"].reshape(12 * 8, 3), [lab((10, 200, 30))] * 96, atol=0.01)
-    shares = np.array([6272 - 192 - 429, 192, 429]) / 6272
+    shares = np.array([6272 - 192 - 578, 192, 578]) / 6272
     colours = np.array([lab(GLASS), lab(NUCLEUS), lab((10, 200, 30))])
     means = shares @ colours
     spreads = np.sqrt(shares @ (colours - means) ** 2)
@@ -202,7 +201,7 @@ def test_a_forest_learns_from_the_training_rows_alone_and_repeats():
 
 
 def test_without_scikit_learn_the_mistake_is_said(monkeypatch):
-    monkeypatch.setitem(sys.modules, "sklearn.ensemble", None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(DataError, match=r'scikit-learn is not installed; run: pip install -e "\.\[audit\]"'):
         score(np.zeros((2, 1), np.float32), np.array([0, 1]), np.array([0]), np.array([1]), seed=0)
 
@@ -252,7 +251,8 @@ def test_baselines_under_every_protocol(tinted):
         assert protocol["features"]["six colour statistics"]["accuracy"]["value"] == 1
     by_session = content["acquisition"]["features"]
     assert (
-        by_session["leukocyte count and area"]["accuracy"]["value"] < 0.75 < by_session["glass"]["accuracy"]["value"]
+        # The package's own segmentation, which these drawn tints do influence.
+        by_session["leukocyte count and area"]["accuracy"]["value"] < 0.9 < by_session["glass"]["accuracy"]["value"]
     )
     assert len(baseline_table(content).splitlines()) == 2 + len(FEATURE_SETS)
     # Without a table the random protocol alone, and the same figures.
