@@ -1,9 +1,9 @@
 """Burnt-in annotation: finding scale bars and labels near the border of a field, and painting them over.
 
-Shared contract: images are PIL RGB uint8 of any size. A Box is (left, top, right, bottom) in pixels of the given
-image, right and bottom exclusive. All lengths below are in 224ths of the field's edge (the geometric mean of
-width and height), so that a field gives the same answer at any resolution. Nothing depends on where along the
-border an annotation is.
+Shared contract: images are PIL of any mode or uint8 (H, W, 3) RGB arrays, of any size. A Box is (left, top, right,
+bottom) in pixels of the given image, right and bottom exclusive. All lengths below are in 224ths of the field's edge
+(the geometric mean of width and height), so that a field gives the same answer at any resolution. Nothing depends on
+where along the border an annotation is.
 
 Ink differs from a smear in three ways: it is thinner than any cell, its colour (neutral black, white, or a pure
 hue) is none that stains have, and it runs straight along rows and columns or sits on a flat box.
@@ -20,6 +20,7 @@ from PIL import Image
 
 from leuk_hf.annotation_fill import fill
 from leuk_hf.annotation_search import EDGE, LARGE, Box, Mark, find_marks
+from leuk_hf.cell_network import as_pixels
 
 STYLES = ("small black", "small red", "large", "other")
 _LARGEST_WORKING_EDGE = 448  # more detail only costs time
@@ -45,29 +46,40 @@ class Annotation:
     opaque: bool
 
 
-def remove_annotation(image: Image.Image) -> tuple[Image.Image, list[Box]]:
+def remove_annotation(image: Image.Image | np.ndarray) -> tuple[Image.Image, list[Box]]:
     """Paint burnt-in annotation over with smear from the same field.
 
     Args:
-        image: RGB uint8, any size.
+        image: PIL of any mode or uint8 (H, W, 3) RGB, any size.
 
     Returns:
-        The field without annotation, equal to `image` in every pixel outside the boxes (`image` itself when
-        nothing is found), and the boxes.
+        The field without annotation, PIL RGB, equal to `image` in every pixel outside the boxes (`image` itself when
+        it is PIL RGB and nothing is found), and the boxes.
+
+    Raises:
+        ValueError: If an array is no such image of at least one pixel.
     """
     annotations = find_annotations(image)
-    if not annotations:
+    if not annotations and isinstance(image, Image.Image) and image.mode == "RGB":
         return image, []
-    pixels = np.array(image)
+    pixels = np.array(as_pixels(image))
     covered = cover_of(annotations, pixels.shape[:2])
     for annotation in annotations:
         fill(pixels, annotation.box, annotation.opaque, covered)
     return Image.fromarray(pixels), [annotation.box for annotation in annotations]
 
 
-def annotation_mask(image: Image.Image) -> np.ndarray:
-    """Tell the pixels that burnt-in annotation covers: bool (H, W)."""
-    return cover_of(find_annotations(image), (image.height, image.width))
+def annotation_mask(image: Image.Image | np.ndarray) -> np.ndarray:
+    """Tell the pixels that burnt-in annotation covers: bool (H, W).
+
+    Args:
+        image: PIL of any mode or uint8 (H, W, 3) RGB, any size.
+
+    Raises:
+        ValueError: If an array is no such image of at least one pixel.
+    """
+    height, width = as_pixels(image).shape[:2]
+    return cover_of(find_annotations(image), (height, width))
 
 
 def annotation_style(annotations: Sequence[Annotation]) -> str:
@@ -77,28 +89,32 @@ def annotation_style(annotations: Sequence[Annotation]) -> str:
     return max(annotations, key=lambda annotation: int(annotation.mask.sum())).style
 
 
-def find_annotations(image: Image.Image) -> list[Annotation]:
+def find_annotations(image: Image.Image | np.ndarray) -> list[Annotation]:
     """Find scale bars, their text and label boxes near the border.
 
     Args:
-        image: RGB uint8, any size; below 32 pixels nothing is found.
+        image: PIL of any mode or uint8 (H, W, 3) RGB, any size; below 32 pixels nothing is found.
 
     Returns:
         Annotations with boxes that do not overlap, from top to bottom.
+
+    Raises:
+        ValueError: If an array is no such image of at least one pixel.
     """
-    if min(image.size) < _SMALLEST_IMAGE:
+    pixels = np.ascontiguousarray(as_pixels(image))
+    height, width = pixels.shape[:2]
+    if min(height, width) < _SMALLEST_IMAGE:
         return []
-    edge = float(np.sqrt(image.width * image.height))
+    edge = float(np.sqrt(width * height))
     working_edge = float(np.clip(edge, EDGE, _LARGEST_WORKING_EDGE))
     ratio = working_edge / edge
-    pixels = np.asarray(image)
     if ratio != 1:
-        size = (max(_SMALLEST_IMAGE, round(image.width * ratio)), max(_SMALLEST_IMAGE, round(image.height * ratio)))
+        size = (max(_SMALLEST_IMAGE, round(width * ratio)), max(_SMALLEST_IMAGE, round(height * ratio)))
         pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if ratio < 1 else cv2.INTER_CUBIC)
     marks = find_marks(pixels, working_edge / EDGE)
     if len(marks) > _MOST_MARKS:
         return []
-    return _merge(marks, pixels.shape[:2], (image.height, image.width))
+    return _merge(marks, pixels.shape[:2], (height, width))
 
 
 def _style(mark: Mark) -> str:

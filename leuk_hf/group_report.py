@@ -16,6 +16,7 @@ from datasets import Dataset
 from leuk_hf.data import class_names_of, read_image, without_decoding
 from leuk_hf.groups import Groups
 from leuk_hf.plots import new_figure, save_figure
+from leuk_hf.splits import count_folds
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,7 +35,8 @@ def summary_of(groups: Groups) -> dict[str, Any]:
     Returns:
         num_fields, num_exact_copies, num_overlaps, num_overlaps_across_classes, num_groups, largest_groups (sizes),
         fields_by_class, acquisitions (name -> class -> count), annotations (style -> class -> count), parts
-        (protocol -> part -> count), classes_in_stretches.
+        (protocol -> part -> count), folds (protocol -> how many there are to test, 0 when the data is too small),
+        classes_in_stretches.
     """
     records = groups.records
     sizes = Counter(record.group for record in records)
@@ -64,6 +66,7 @@ def summary_of(groups: Groups) -> dict[str, Any]:
             protocol: dict(sorted(Counter(getattr(record, f"split_{protocol}") for record in records).items()))
             for protocol in ("random", "grouped", "acquisition")
         },
+        "folds": {"grouped": _num_folds(groups)},
         "classes_in_stretches": list(groups.stretched),
     }
 
@@ -89,9 +92,20 @@ def summary_table(summary: dict[str, Any]) -> str:
     for protocol, counts in summary["parts"].items():
         shown = ", ".join(f"{count} {name or 'too few groups for four parts'}" for name, count in counts.items())
         lines.append(f"| {protocol} | {shown} |")
+    number = summary["folds"]["grouped"]
+    lines += ["", f"Folds of the grouped protocol: {number or 'none, the data is too small'}."]
     if summary["classes_in_stretches"]:
         lines += ["", f"Nearly one session, so cut into stretches: {', '.join(summary['classes_in_stretches'])}."]
     return "\n".join(lines)
+
+
+def _num_folds(groups: Groups) -> int:
+    if not all(record.split_grouped for record in groups.records):
+        return 0  # the groups are too few or too tangled for four parts
+    names = sorted({record.label for record in groups.records})
+    return count_folds(
+        [names.index(record.label) for record in groups.records], [record.group for record in groups.records]
+    )
 
 
 def write_report(groups: Groups, dataset: Dataset, path: Path) -> None:

@@ -78,7 +78,8 @@ def acquisition_folds(
 
     As many folds as the classes with several sessions allow, at most five. A class that is nearly one session is
     cut into contiguous stretches instead, with a gap at every border, because neighbours overlap; its figures say
-    less, so report results without it, too.
+    less, so report results without it, too. Those of its fields whose session also holds fields of a class dealt by
+    whole sessions are left out: cut into stretches, they would lie on both sides of that session's fold.
 
     Args:
         labels: Class index per row.
@@ -88,10 +89,10 @@ def acquisition_folds(
         seed: Breaks ties.
 
     Returns:
-        Fold of each row, int (N,), -1 in a gap; and the classes cut into stretches.
+        Fold of each row, int (N,), -1 in a gap or left out; and the classes cut into stretches.
 
     Raises:
-        DataError: If names repeat or a class is too small for two folds.
+        DataError: If names repeat, or a class (of a stretched one what is not left out) is too small for two folds.
     """
     classes, sessions = np.asarray(labels), np.asarray(acquisitions)
     several = {int(label): _num_session_folds(sessions[classes == label]) for label in np.unique(classes)}
@@ -102,12 +103,14 @@ def acquisition_folds(
     if chosen:
         dealt = [acquisitions[row] for row in chosen]
         folds[chosen], count = _bins(classes[chosen], [names[row] for row in chosen], dealt, count, seed)
+    dealt_whole = np.isin(sessions, sessions[chosen])
     for label in stretched:
-        rows = np.flatnonzero(classes == label)
+        rows = np.flatnonzero((classes == label) & ~dealt_whole)
         ranked = np.array(sorted(rows.tolist(), key=lambda row: (order[row], names[row])))
         margin = _GAP_FIELDS if len(rows) >= 4 * _GAP_FIELDS * count else 0
         if len(rows) < 2 * count:
-            raise DataError(f"class {label} has {len(rows)} fields, too few for {count} folds by acquisition")
+            shared = " outside the sessions of other classes" if (dealt_whole & (classes == label)).any() else ""
+            raise DataError(f"class {label} has {len(rows)} fields{shared}, too few for {count} folds by acquisition")
         for fold, stretch in enumerate(np.array_split(ranked, count)):
             inner = stretch[margin if fold else 0 : len(stretch) - (margin if fold < count - 1 else 0)]
             folds[inner] = fold
@@ -211,6 +214,18 @@ def _num_session_folds(sessions: np.ndarray) -> int:
 def fingerprint(dataset: Dataset) -> str:
     """Tell two data sets apart by paths and labels: a SHA-256 in hexadecimal."""
     lines = (f"{path}\t{label}" for path, label in zip(dataset["path"], dataset["label"], strict=True))
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def split_fingerprint(dataset: Dataset, parts: dict[str, np.ndarray]) -> str:
+    """Tell two splits apart by which file is in which part, in whatever order: a SHA-256 in hexadecimal.
+
+    Args:
+        dataset: From `load_smears`.
+        parts: Part name -> row indices.
+    """
+    paths = list(dataset["path"])
+    lines = sorted(f"{paths[row]}\t{name}" for name, rows in parts.items() for row in rows.tolist())
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 

@@ -31,7 +31,7 @@ from leuk_hf.files import write_json, write_text
 from leuk_hf.model import LeukDenseNet
 from leuk_hf.plots import plot_training_curves
 from leuk_hf.provenance import provenance
-from leuk_hf.splits import count_by_class, fingerprint, write_split
+from leuk_hf.splits import count_by_class, fingerprint, split_fingerprint, write_split
 from leuk_hf.training_config import TrainConfig
 from leuk_hf.training_record import check_folder, check_record, remove_leftovers
 from leuk_hf.training_setup import build_optimizer, build_scheduler, choose_precision, split_dataset, starting_model
@@ -113,6 +113,7 @@ def train(config: TrainConfig, *, command: str | None = None) -> dict[str, Any]:
         "class_names": list(model.class_names),
         "fields": {name: count_by_class(dataset, rows) for name, rows in parts.items()},
         "data_sha256": fingerprint(dataset),
+        "split_sha256": split_fingerprint(dataset, parts),
         "protocol": config.protocol,
         "fold": config.fold,
     }

@@ -10,6 +10,10 @@ from typing import Any
 from leuk_hf.errors import TrainingError
 from leuk_hf.training_config import TrainConfig
 
+# What must be as it was when a run is resumed: key of the record -> what the user should bring again. A group table
+# that has changed would move fields that were tested or chose the epoch into training.
+_FIXED = {"data_sha256": "data", "split_sha256": "group table", "num_processes": "number of processes"}
+
 
 def check_folder(config: TrainConfig, output: Path) -> None:
     """Refuse a folder that another run has, before anything costs time.
@@ -46,14 +50,18 @@ def read_record(output: Path) -> dict[str, Any]:
 
 
 def check_record(output: Path, config: TrainConfig, record: dict[str, Any]) -> bool:
-    """Tell whether a run is resumed; every process checks, so that all of them stop together."""
+    """Tell whether a run is resumed; every process checks, so that all of them stop together.
+
+    Raises:
+        TrainingError: If the run to resume had other data, another split or another number of processes.
+    """
     if not config.resume or not (output / "training.json").is_file():
         return False
     stored = read_record(output)
-    for key in ("data_sha256", "num_processes"):
+    for key, what in _FIXED.items():
         if stored.get(key) != record[key]:
             raise TrainingError(
-                f"the run in {output} was started with another {key} ({stored.get(key)}); use the same"
+                f"the run in {output} was started with another {key} ({stored.get(key)}); use the same {what}"
             )
     return True
 

@@ -10,6 +10,7 @@ import dataclasses
 import json
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from leuk_hf.errors import DataError, LeukError
@@ -27,6 +28,7 @@ class Arguments:
         part: Part of the split to evaluate; empty: test.
         protocol: Name of the entry in results.json, such as random, grouped or acquisition; empty: that of the run
             whose split it is, else the name of the split's file, or unsplit.
+        without: Classes whose fields are left out, such as Pro-B; the entry's name then says so.
         output: Folder for results.json, predictions.csv and plots.
         source_split: Split of a Hub data set; empty: all its splits.
         source_revision: Branch, tag or commit of a Hub data set.
@@ -41,6 +43,7 @@ class Arguments:
     split: Path | None = None
     part: str | None = None
     protocol: str | None = None
+    without: tuple[str, ...] = ()
     source_split: str | None = None
     source_revision: str | None = None
     output: Path = Path("results")
@@ -60,8 +63,25 @@ def protocol_of(arguments: Arguments) -> str:
         return arguments.split.stem
 
 
-def run(arguments: Arguments, command: str) -> dict:
-    """Evaluate and write; gives the entry that went into results.json."""
+def classes_left_out(asked: Sequence[str], class_names: Sequence[str]) -> list[str]:
+    """Name the classes to leave out, in index order; known folder names count as their classes.
+
+    Raises:
+        DataError: If there is no such class, or none would be left.
+    """
+    from leuk_hf.labels import canonical_class_name
+
+    found = [name if name in class_names else canonical_class_name(name) for name in asked]
+    for name, meant in zip(asked, found, strict=True):
+        if meant not in class_names:
+            raise DataError(f"there is no class {name!r} to leave out; the classes are {', '.join(class_names)}")
+    if set(found) == set(class_names):
+        raise DataError("all classes are left out; leave at least one to evaluate")
+    return [name for name in class_names if name in found]
+
+
+def run(arguments: Arguments, command: str) -> tuple[str, dict]:
+    """Evaluate and write; gives name and content of the entry that went into results.json."""
     from leuk_hf.data import load_smears
     from leuk_hf.evaluation import evaluate, merge_results, write_plots
     from leuk_hf.files import replacing
@@ -79,8 +99,8 @@ def run(arguments: Arguments, command: str) -> dict:
     part = (arguments.part or "test") if arguments.split else "all"
     model = load_predictor(arguments.model, revision=arguments.revision)
     names = None if model.class_names == CLASS_NAMES else model.class_names
-    protocol = protocol_of(arguments)
-    arguments.output.mkdir(parents=True, exist_ok=True)
+    left_out = classes_left_out(arguments.without, model.class_names)
+    protocol = protocol_of(arguments) + (f", without {' and '.join(left_out)}" if left_out else "")
     dataset = load_smears(
         arguments.source,
         class_names=names,
@@ -91,6 +111,11 @@ def run(arguments: Arguments, command: str) -> dict:
     )
     if arguments.split:
         dataset = dataset.select(read_split(arguments.split, dataset, part))
+    if left_out:
+        kept = [row for row, label in enumerate(dataset["label"]) if model.class_names[label] not in left_out]
+        dataset = dataset.select(kept)
+    # Before the minutes that evaluating takes, but after all that a user may mistake.
+    arguments.output.mkdir(parents=True, exist_ok=True)
     results = evaluate(model, dataset, batch_size=arguments.batch_size, progress=True)
     entry = {"part": part, **results.summary(seed=arguments.seed), **provenance(command)}
     merge_results(arguments.output / "results.json", "protocols", protocol, entry)
@@ -103,7 +128,7 @@ def run(arguments: Arguments, command: str) -> dict:
             writer.writerow([path, true, predicted, *(f"{value:.6f}" for value in row)])
     title = f"{protocol}, part {part} ({len(dataset)} fields)"
     write_plots(model, dataset, results, arguments.output, title=title)
-    return entry
+    return protocol, entry
 
 
 def main(arguments: list[str]) -> int:
@@ -115,13 +140,13 @@ def main(arguments: list[str]) -> int:
         return 2
     parsed = tyro.cli(Arguments, args=arguments, description=__doc__, prog="scripts/evaluate.py")
     try:
-        entry = run(parsed, shlex.join(["python", "scripts/evaluate.py", *arguments]))
+        name, entry = run(parsed, shlex.join(["python", "scripts/evaluate.py", *arguments]))
     except (LeukError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     from leuk_hf.model_card import results_table
 
-    print(results_table({"protocols": {protocol_of(parsed): entry}}))
+    print(results_table({"protocols": {name: entry}}))
     print(f"\nwritten to {parsed.output}")
     return 0
 

@@ -93,6 +93,21 @@ def test_a_transform_may_give_arrays(smears):
     np.testing.assert_allclose(answers, expected, atol=1e-6)
 
 
+class Colours(nn.Module):
+    """Nothing to learn: the logits are the mean colours."""
+
+    def forward(self, pixel_values):
+        return pixel_values.mean(dim=(2, 3))
+
+
+@pytest.mark.parametrize("kind", ["float32", "float64"])
+def test_a_torch_model_without_parameters(kind):
+    answers = from_torch(Colours(), lambda image: to_tensor(image).to(getattr(torch, kind)))([flat(255, 0, 51)])
+    powers = np.exp([1, 0, 0.2])
+    np.testing.assert_allclose(answers, [powers / powers.sum()], atol=1e-6)
+    assert answers.dtype == np.float32
+
+
 def test_a_timm_model(smears):
     timm = pytest.importorskip("timm", reason="timm is not installed")
     with torch.random.fork_rng(devices=[]):
@@ -179,6 +194,15 @@ def test_a_pipeline_without_a_label_is_told():
         from_pipeline(Pipeline(("Benign", "Early", "Pro")))([grey(9)])
 
 
+@pytest.mark.parametrize("pair", [("Pre", "Pre-B"), ("all_pre", "[Malignant] Pre-B"), ("Pre-B", "Pre-B")])
+def test_two_labels_of_a_pipeline_for_one_class_are_told(pair):
+    with pytest.raises(DataError) as raised:
+        from_pipeline(Pipeline(("Benign", "Early", "Pro", *pair)))([grey(9)])
+    message = str(raised.value)
+    assert all(label in message for label in pair) and "both mean the class Pre-B" in message
+    assert len(message.splitlines()) == 1
+
+
 class KerasModel:
     """Takes float32 (N, H, W, 3), gives as probabilities the channels' shares and what is left."""
 
@@ -223,6 +247,36 @@ def test_a_keras_models_fields_are_not_mirrored_or_turned():
     from_keras(model, (4, 8))([corner])
     bright = model.inputs[0][0, :, :, 0] > 0.5
     assert bright[2:, :4].all() and not bright[:2].any() and not bright[:, 4:].any()
+
+
+class OnGpu:
+    """Stands in for a tensor on a GPU: NumPy cannot have it before it is on the CPU."""
+
+    def __init__(self, values):
+        self.values = values
+
+    def __array__(self, *_arguments, **_options):
+        raise TypeError("can't convert cuda:0 device type tensor to numpy")
+
+    def detach(self):
+        return OnGpu(self.values.detach())
+
+    def cpu(self):
+        return self.values
+
+
+@pytest.mark.parametrize("kind", ["gradient", "half precision", "gpu"])
+def test_a_keras_model_on_the_torch_backend(kind):
+    weights = torch.diag(torch.tensor([0.5, 0.25, 0.125])).requires_grad_()
+
+    def model(values):
+        answers = torch.from_numpy(values).mean(dim=(1, 2)) @ weights
+        assert answers.requires_grad
+        return {"gradient": answers, "half precision": answers.bfloat16(), "gpu": OnGpu(answers)}[kind]
+
+    answers = from_keras(model, (8, 8), order=(2, 0, 1))([flat(255, 255, 255), flat(255, 0, 255)])
+    assert isinstance(answers, np.ndarray)
+    np.testing.assert_allclose(answers, [[0.125, 0.5, 0.25], [0.125, 0.5, 0]], atol=1e-6)
 
 
 def no_mask(image):

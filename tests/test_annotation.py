@@ -130,6 +130,43 @@ def test_flat_and_tiny_images_come_back_as_they_are(size, colour):
     assert result.tobytes() == image.tobytes()
 
 
+@pytest.mark.parametrize("kind", ["array", "reversed view", "read-only array", "RGBA", "P", "L", "1", "CMYK"])
+def test_other_kinds_of_images_give_what_their_rgb_gives(kind):
+    field, ink = drawn(render_smear("Pre-B", seed=5, image_size=300), "bottom right", (0, 0, 0), label_box=True)
+    arrays = {"array": np.array(field), "read-only array": np.asarray(field),
+              "reversed view": np.ascontiguousarray(np.asarray(field)[..., ::-1])[..., ::-1]}  # fmt: skip
+    given = arrays[kind] if kind in arrays else field.convert(kind)
+    before = given.copy()
+    plain = field if kind in arrays else given.convert("RGB")
+    result, boxes = remove_annotation(given)
+    expected, expected_boxes = remove_annotation(plain)
+    assert isinstance(result, Image.Image) and result.mode == "RGB" and result.tobytes() == expected.tobytes()
+    assert boxes == expected_boxes == [annotation.box for annotation in find_annotations(given)]
+    np.testing.assert_array_equal(annotation_mask(given), annotation_mask(plain))
+    np.testing.assert_array_equal(np.asarray(given), np.asarray(before))  # nobody's array is painted over
+    if kind != "1":  # dithering leaves no colour to tell ink by
+        assert annotation_mask(given)[ink].mean() > 0.9
+
+
+def test_without_annotation_an_rgb_image_is_itself_and_others_are_converted():
+    smear = render_smear("Pro-B", seed=0, image_size=224)
+    assert remove_annotation(smear)[0] is smear
+    for given in (np.asarray(smear), smear.convert("RGBA"), smear.convert("L"), Image.new("P", (5, 3))):
+        result, boxes = remove_annotation(given)
+        assert boxes == [] and result.mode == "RGB"
+        assert result.tobytes() == (
+            given.tobytes() if isinstance(given, np.ndarray) else given.convert("RGB").tobytes()
+        )
+
+
+@pytest.mark.parametrize("array", [np.zeros((50, 50), np.uint8), np.zeros((50, 50, 4), np.uint8),
+                                   np.zeros((50, 50, 3)), np.zeros((0, 50, 3), np.uint8)])  # fmt: skip
+def test_arrays_that_are_no_rgb_image_are_refused(array):
+    for function in (remove_annotation, find_annotations, annotation_mask):
+        with pytest.raises(ValueError, match="uint8"):
+            function(array)
+
+
 def test_noise_does_not_crash():
     generator = np.random.default_rng(0)
     for size in ((32, 32), (64, 300), (224, 224)):

@@ -96,15 +96,22 @@ def test_array_and_image_give_the_same_and_repeat() -> None:
     assert find_leukocytes(image) == find_leukocytes(image)
 
 
-@pytest.mark.parametrize("shape", [(448, 448), (1024, 768), (2592, 1944), (150, 170)])
-def test_the_size_of_the_image_does_not_matter(shape: tuple[int, int]) -> None:
+@pytest.mark.parametrize(
+    ("shape", "floor"), [((448, 448), 0.93), ((1024, 768), 0.93), ((2592, 1944), 0.93), ((150, 170), 0.91)]
+)
+def test_the_size_of_the_image_does_not_matter(shape: tuple[int, int], floor: float) -> None:
+    # Outlines lie about a working pixel outside what is drawn; the smaller the image, the larger the share of that.
     image, true = field(CELLS, RED_CELLS, size=672)
     small = find_leukocytes(cv2.resize(image, (224, 224), interpolation=cv2.INTER_AREA))
     resized = cv2.resize(image, shape, interpolation=cv2.INTER_AREA)
     mask = segment_leukocytes(resized)
     assert mask.shape == shape[::-1]
     expected = cv2.resize(true.astype(np.uint8), shape, interpolation=cv2.INTER_NEAREST) > 0
-    assert dice(mask, expected) > 0.93
+    assert dice(mask, expected) > floor
+    width, height = (2 * math.ceil(2 * edge / 224) + 1 for edge in shape)
+    reach = np.ones((height, width), np.uint8)
+    assert not mask[cv2.dilate(expected.astype(np.uint8), reach) == 0].any()
+    assert mask[cv2.erode(expected.astype(np.uint8), reach) > 0].all()
     found = describe_leukocytes(label_leukocytes(mask))
     assert len(found) == len(small) == 3
     for cell, reference in zip(found, small, strict=True):
@@ -365,12 +372,18 @@ def test_script_explains_what_is_missing(tmp_path: Path, capsys: pytest.CaptureF
     assert "is no outline file" in capsys.readouterr().err
 
 
-# Floors slightly under what scripts/measure_segmentation.py measured on these fields: Dice, covered within 3 px.
-FLOORS = {"benign": (0.90, 0.94), "early": (0.94, 0.99), "pre": (0.94, 0.985), "pro": (0.93, 0.985)}
+# Slightly worse than what scripts/measure_segmentation.py measured on these fields: Dice and covered within 3 px at
+# least, error of the count at most.
+BOUNDS = {
+    "benign": (0.92, 0.975, 0.05),
+    "early": (0.945, 0.99, 0.09),
+    "pre": (0.945, 0.99, 0.05),
+    "pro": (0.95, 0.99, 0.02),
+}
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="the data set is not beside the repository (../shared/data/leukemia)")
-@pytest.mark.parametrize("name", FLOORS)
+@pytest.mark.parametrize("name", BOUNDS)
 def test_real_fields_that_were_not_used_for_tuning(name: str) -> None:
     path = REFERENCE / f"{name}.json"
     if not path.is_file():
@@ -387,6 +400,7 @@ def test_real_fields_that_were_not_used_for_tuning(name: str) -> None:
         error = abs(count_error(count_cells(centres, ignored), len(outlines)))
         rows.append((dice(mask, true, ignored), coverage(mask, true, margin=3, ignored=ignored), error))
     mean_dice, mean_coverage, mean_error = np.nanmean(rows, axis=0)
-    assert mean_dice > FLOORS[name][0]
-    assert mean_coverage > FLOORS[name][1]
-    assert mean_error < 0.1
+    least_dice, least_coverage, most_error = BOUNDS[name]
+    assert mean_dice > least_dice
+    assert mean_coverage > least_coverage
+    assert mean_error < most_error

@@ -274,10 +274,10 @@ def test_protocols_that_the_table_cannot_give_are_refused():
 
 def test_split_columns_are_those_of_fold_0_or_empty():
     dataset = dataset_of(60, 100)
-    records = [record(path, group=row // 2, acquisition="a" if row < 30 else "b")
+    records = [record(path, group=row // 2, acquisition="a" if row < 30 else "b" if row < 60 else "c")
                for row, path in enumerate(dataset["path"])]  # fmt: skip
     filled, stretched = with_splits(records, list(dataset["label"]), seed=3)
-    assert stretched == (1,)  # all of class 1 is session b
+    assert stretched == (1,)  # all of class 1 is session c
     table = [dataclasses.asdict(row) for row in filled]
     for protocol in ("random", "grouped"):
         for part, rows in parts_by_protocol(dataset, protocol, table, seed=3).items():
@@ -288,6 +288,9 @@ def test_split_columns_are_those_of_fold_0_or_empty():
     single = [dataclasses.replace(row, group=0) for row in records]
     empty, _ = with_splits(single, list(dataset["label"]), seed=3)
     assert {row.split_grouped for row in empty} == {""} and filled[0].split_random == empty[0].split_random
+    shared = [dataclasses.replace(row, acquisition=row.acquisition.replace("c", "b")) for row in records]
+    tangled, _ = with_splits(shared, list(dataset["label"]), seed=3)
+    assert {row.split_acquisition for row in tangled} == {""}  # class 0 is dealt by session b, which is all of class 1
     few, _ = with_splits(records[:3], [0, 0, 0], seed=0)
     assert {(row.split_random, row.split_grouped, row.split_acquisition) for row in few} == {("", "", "")}
 
@@ -433,9 +436,28 @@ def test_summary_counts_by_value(found):
     for key in ("acquisitions", "annotations"):
         assert sum(sum(counts.values()) for counts in summary[key].values()) == 22
     assert all(sum(counts.values()) == 22 for counts in summary["parts"].values())
+    # Benign and Early Pre-B have four groups each, the least that four parts need: four bins, one of them tested.
+    assert summary["folds"] == {"grouped": 4}
     json.dumps(summary, allow_nan=False)
     text = summary_table(summary)
     assert "22 fields: 1 exact copies, 6 pairs" in text and "16 groups" in text
+    assert "Folds of the grouped protocol: 4." in text.splitlines()
+
+
+def test_the_folds_of_the_summary_are_those_that_can_be_trained_on():
+    dataset = dataset_of(60, 100)
+    for groups_per_class, folds in ((40, 5), (7, 7), (4, 4), (3, 0)):
+        pairs = zip(dataset["path"], dataset["label"], strict=True)
+        records = [record(path, group=label * 1000 + row % groups_per_class, label=CLASS_NAMES[label])
+                   for row, (path, label) in enumerate(pairs)]  # fmt: skip
+        filled, _ = with_splits(records, list(dataset["label"]), seed=0)
+        summary = summary_of(Groups(tuple(filled), (), (), np.zeros(160)))
+        assert summary["folds"] == {"grouped": folds}
+        table = [dataclasses.asdict(row) for row in filled]
+        for fold in range(folds):
+            assert len(parts_by_protocol(dataset, "grouped", table, fold=fold)["test"])
+        with pytest.raises(DataError):
+            parts_by_protocol(dataset, "grouped", table, fold=folds)
 
 
 def test_report_of_fields_without_links(tmp_path):
@@ -445,7 +467,10 @@ def test_report_of_fields_without_links(tmp_path):
     assert result.links == ()
     write_report(result, dataset, tmp_path / "report.png")
     assert min(Image.open(tmp_path / "report.png").size) > 500
-    assert "too few groups" in summary_table(summary_of(result))
+    summary = summary_of(result)
+    assert summary["folds"] == {"grouped": 0}
+    assert "too few groups" in summary_table(summary)
+    assert "Folds of the grouped protocol: none, the data is too small." in summary_table(summary).splitlines()
 
 
 # scripts/prepare_data.py.

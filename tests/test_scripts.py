@@ -122,6 +122,45 @@ def test_evaluate_writes_results_and_plots(checkpoint, smear_folder, tmp_path):
     assert set(json.loads((out / "results.json").read_text())["protocols"]) == {"synthetic", "other"}
 
 
+def test_evaluate_leaves_classes_out(checkpoint, smear_folder, tmp_path):
+    out = tmp_path / "results"
+    options = ["--model", checkpoint, "--source", smear_folder, "--output", out, "--protocol", "acquisition"]
+    assert run("evaluate.py", *options).returncode == 0
+    everything = list(csv.DictReader((out / "predictions.csv").open()))
+    done = run("evaluate.py", *options, "--without", "Pro", "Early Pre-B")  # a folder's name counts as its class
+    assert done.returncode == 0, done.stderr
+    entries = json.loads((out / "results.json").read_text())["protocols"]
+    name = "acquisition, without Early Pre-B and Pro-B"
+    assert set(entries) == {"acquisition", name}
+    assert f"Protocol `{name}`, part `all`: 4 fields" in done.stdout
+    rows = list(csv.DictReader((out / "predictions.csv").open()))
+    assert rows == [row for row in everything if row["true"] in ("Benign", "Pre-B")] and len(rows) == 4
+    entry = entries[name]
+    assert [sum(row) for row in entry["confusion_matrix"]] == [2, 0, 2, 0] and entry["num_fields"] == 4
+    assert entry["metrics"]["accuracy"]["value"] == sum(row["true"] == row["predicted"] for row in rows) / 4
+    assert entry["per_class"]["Pro-B"]["sensitivity"] == {"value": None, "interval": None}
+    assert entry["per_class"]["Benign"] != entries["acquisition"]["per_class"]["Benign"]
+    assert entry["command"].endswith("--without Pro 'Early Pre-B'")
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["Cat"], "there is no class 'Cat' to leave out; the classes are Benign, Early Pre-B, Pre-B, Pro-B"),
+        (["Benign", "Early", "Pre", "Pro"], "all classes are left out"),
+    ],
+)
+def test_evaluate_refuses_classes_that_cannot_be_left_out(checkpoint, smear_folder, tmp_path, names, message):
+    out = tmp_path / "results"
+    done = run(
+        "evaluate.py", "--model", checkpoint, "--source", smear_folder, "--output", out, "--without", *names
+    )  # fmt: skip
+    assert done.returncode == 2 and done.stderr.startswith(f"error: {message}")
+    assert len(done.stderr.strip().splitlines()) == 1 and not out.exists()
+
+
 def test_evaluate_mistake_gets_one_sentence(checkpoint, tmp_path):
-    done = run("evaluate.py", "--model", checkpoint, "--source", tmp_path / "nowhere")
+    out = tmp_path / "results"
+    done = run("evaluate.py", "--model", checkpoint, "--source", tmp_path / "nowhere", "--output", out)
     assert done.returncode == 2 and done.stderr.startswith("error: ") and "Traceback" not in done.stderr
+    assert not out.exists()  # a mistake leaves nothing behind

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 from collections import Counter
 
 import numpy as np
@@ -20,6 +21,7 @@ from leuk_hf.splits import (
     read_split,
     split_by_acquisition,
     split_fields,
+    split_fingerprint,
     write_split,
 )
 
@@ -281,6 +283,39 @@ def test_a_session_shared_by_classes_stays_whole():
     assert set(folds.tolist()) == {0, 1}
 
 
+def test_a_stretched_classs_fields_of_a_session_that_is_dealt_whole_are_left_out():
+    # Class 1 is nearly all of "day", but some fields were taken in "a", which class 0 has as well.
+    labels, names = [0] * 60 + [1] * 64, [f"{row:03d}" for row in range(124)]
+    sessions = ["a"] * 30 + ["b"] * 30 + ["day"] * 30 + ["a"] * 4 + ["day"] * 30
+    folds, stretched = acquisition_folds(labels, names, sessions, range(124))
+    assert stretched == (1,)
+    assert sorted((set(folds[:30].tolist()), set(folds[30:60].tolist())), key=min) == [{0}, {1}]
+    assert folds[60:].tolist() == [0] * 25 + [-1] * 14 + [1] * 25  # 4 left out, and 5 before and behind the border
+    for fold in (0, 1):
+        parts = split_by_acquisition(labels, names, names, folds, fold=fold)
+        assert set(parts[90:94].tolist()) == {"gap"}
+        at_test = {session for session, part in zip(sessions, parts, strict=True) if part == "test"} - {"day"}
+        elsewhere = {session for session, part in zip(sessions, parts, strict=True) if part not in ("test", "gap")}
+        assert len(at_test) == 1 and not at_test & elsewhere
+
+
+def test_a_stretched_class_without_a_session_of_its_own_is_refused():
+    labels, names = [0] * 60 + [1] * 40, [f"{row:03d}" for row in range(100)]
+    for own, said in ((0, "0 fields"), (3, "3 fields")):
+        sessions = ["a"] * 30 + ["b"] * 30 + ["a"] * (40 - own) + ["day"] * own
+        with pytest.raises(DataError) as caught:
+            acquisition_folds(labels, names, sessions, range(100))
+        assert_one_sentence(str(caught.value), f"class 1 has {said} outside the sessions of other classes, too few")
+
+
+def test_two_stretched_classes_may_share_a_session():
+    # Neither is dealt by whole sessions, so there is no fold of that session to contradict.
+    labels = [0] * 120 + [1] * 120
+    folds, stretched = acquisition_folds(labels, [f"{row:03d}" for row in range(240)], ["day"] * 240, range(240))
+    assert stretched == (0, 1)
+    assert [(folds == fold).sum() for fold in range(-1, 5)] == [80, 38, 28, 28, 28, 38]
+
+
 def test_sessions_too_tangled_for_two_folds_are_refused():
     labels = [0] * 20 + [1] * 20 + [2] * 20
     sessions = [name for name in ("a", "b", "b", "c", "c", "a") for _ in range(10)]
@@ -416,3 +451,19 @@ def test_counts_and_fingerprint_follow_the_rows(comma_set):
     assert count_by_class(comma_set, np.array([0, 1, 3, 11])) == dict(zip(CLASS_NAMES, (2, 1, 0, 1), strict=True))
     assert fingerprint(comma_set) == fingerprint(comma_set.select(range(12)))
     assert fingerprint(comma_set) != fingerprint(comma_set.select(range(11)))
+
+
+def test_fingerprint_of_a_split_follows_the_parts_and_no_order(comma_set):
+    parts = {"train": np.arange(0, 8), "test": np.array([8, 9])}
+    paths = list(comma_set["path"])
+    lines = sorted([f"{path}\ttrain" for path in paths[:8]] + [f"{path}\ttest" for path in paths[8:10]])
+    expected = hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    assert split_fingerprint(comma_set, parts) == expected
+    backwards = {"test": np.array([2, 3]), "train": np.arange(11, 3, -1)}
+    assert split_fingerprint(comma_set.select(range(11, -1, -1)), backwards) == expected
+    for other in (
+        {"train": np.array([*range(7), 8]), "test": np.array([7, 9])},  # as many fields, two of them exchanged
+        {"train": np.arange(0, 8), "test": np.array([8])},
+        {"train": np.arange(0, 8), "validation": np.array([8, 9])},
+    ):
+        assert split_fingerprint(comma_set, other) != expected

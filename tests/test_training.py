@@ -1,6 +1,8 @@
 """Training: resumable to the same weights after SIGKILL, refusals in one sentence, several processes."""
 
+import csv
 import dataclasses
+import hashlib
 import json
 import os
 import subprocess
@@ -12,6 +14,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from leuk_hf import training
+from leuk_hf.data import load_smears
 from leuk_hf.errors import CheckpointError, TrainingError
 from leuk_hf.model import LeukDenseNet
 from leuk_hf.synthetic import write_smears
@@ -194,6 +198,48 @@ def test_resuming_with_other_settings_is_refused(finished, config, tmp_path):
     (output / "training.json").write_text(json.dumps(stored))
     with pytest.raises(TrainingError, match="another learning_rate, seed"):
         train(dataclasses.replace(config, output=output, resume=True, seed=5, learning_rate=1.0))
+
+
+def test_the_record_tells_the_split(finished):
+    output, record = finished
+    with (output / "split.csv").open(encoding="utf-8", newline="") as file:
+        lines = sorted(f"{row['file']}\t{row['split']}" for row in csv.DictReader(file))
+    assert len(lines) == 28
+    assert record["split_sha256"] == hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def test_resuming_with_another_group_table_is_refused(config, tmp_path, monkeypatch):
+    output, table = tmp_path / "out", tmp_path / "groups.csv"
+    config = dataclasses.replace(config, output=output, protocol="grouped", groups=table, num_epochs=2)
+    paths = list(load_smears(config.source)["path"])
+
+    def write_table(pairing):
+        lines = [f"{path},{label * 10 + pairing[row]}" for label in range(4)
+                 for row, path in enumerate(paths[label * 7 : label * 7 + 7])]  # fmt: skip
+        table.write_text("\n".join(["file,group", *lines]) + "\n", encoding="utf-8")
+
+    save = training.save_state
+
+    def save_and_stop(*arguments):
+        save(*arguments)
+        raise KeyboardInterrupt
+
+    first, other = (0, 0, 1, 2, 3, 4, 5), (0, 1, 2, 3, 4, 5, 5)
+    write_table(first)
+    monkeypatch.setattr(training, "save_state", save_and_stop)
+    with pytest.raises(KeyboardInterrupt):
+        train(config)
+    monkeypatch.setattr(training, "save_state", save)
+    before = {path.name: path.read_bytes() for path in output.iterdir() if path.is_file()}
+    assert {"split.csv", "state.safetensors", "training.json"} <= set(before)
+    write_table(other)  # a table of the same name that deals fields to other parts
+    with pytest.raises(TrainingError, match=r"another split_sha256 .*; use the same group table") as error:
+        train(dataclasses.replace(config, resume=True))
+    assert "\n" not in str(error.value)
+    assert {path.name: path.read_bytes() for path in output.iterdir() if path.is_file()} == before
+    write_table(tuple(9 - number for number in first))  # other numbers, the same groups, so the same split
+    assert train(dataclasses.replace(config, resume=True))["epochs"] == 2
+    assert (output / "split.csv").read_bytes() == before["split.csv"]
 
 
 @pytest.mark.parametrize(
