@@ -10,6 +10,7 @@ from huggingface_hub import ModelCard, ModelCardData
 
 from leuk_hf._version import __version__
 from leuk_hf.audit_tables import BASELINES, audit_table, baseline_table
+from leuk_hf.data_tables import data_text
 
 _PACKAGE = Path(__file__).parent
 
@@ -38,6 +39,7 @@ def render_model_card(
         results_table=results_table(results) if results else None,
         audit=audit_text(results or {}),
         baselines=baselines_text(results or {}),
+        data=data_text(results or {}),
         version=__version__,
     )
 

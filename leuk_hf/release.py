@@ -12,6 +12,7 @@ from datasets import Dataset
 from torch import nn
 
 from leuk_hf.data import load_smears
+from leuk_hf.data_tables import data_text
 from leuk_hf.errors import DataError
 from leuk_hf.evaluation import Results, evaluate, merge_results
 from leuk_hf.files import write_json, write_text
@@ -76,8 +77,7 @@ def refresh_documents(folder: Path, readme: Path) -> None:
 
     Args:
         folder: Of the checkpoint, with results.json.
-        readme: Markdown with `<!-- results: ... -->`, `<!-- audit: ... -->` and `<!-- baselines: ... -->`, each closed
-            by `<!-- end of results -->` and so on.
+        readme: Markdown with `<!-- results: ... -->`, and likewise audit, baselines and data, each closed by `<!-- end of results -->` and so on.
 
     Raises:
         DataError: If results.json or a mark is missing.
@@ -104,6 +104,7 @@ def fill_tables(text: str, results: dict[str, Any]) -> str:
         "results": results_table(results),
         "audit": audit_text(results, README_SECTIONS),
         "baselines": baselines_text(results),
+        "data": data_text(results),
     }
     for name, content in contents.items():
         start, end = re.search(rf"<!-- {name}: [^>]*-->\n", text), text.find(f"<!-- end of {name} -->")

@@ -1,32 +1,59 @@
-"""Measure how well overlapping fields are found: windows cut with known shifts out of larger pictures.
+"""Measure how well overlapping fields are found: on windows with known shifts, and on real pairs judged by eye.
 
-python scripts/measure_overlaps.py --canvases 60                                   # synthetic smears
-python scripts/measure_overlaps.py --source leukemia/Original --canvases 300       # crops of real fields
+python scripts/measure_overlaps.py --canvases 200                                  # windows of synthetic scenes
+python scripts/measure_overlaps.py --source leukemia/Original --canvases 200       # windows of real fields
+python scripts/measure_overlaps.py --source leukemia/Original --reference tests/reference/overlaps.csv
 """
 
 from __future__ import annotations
 
-import argparse
+import csv
 import dataclasses
 import itertools
-import time
-from collections.abc import Iterator
+import shlex
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.random import Generator, default_rng
 from PIL import Image
 
+from leuk_hf.errors import DataError, LeukError
 from leuk_hf.labels import CLASS_NAMES
 from leuk_hf.overlap_features import WORKING_SIZE, describe_field
-from leuk_hf.overlaps import find_overlaps, propose_pairs, verify_pair
+from leuk_hf.overlaps import find_overlaps
 from leuk_hf.synthetic import APPEARANCES, render_smear
 
 BINS = (0.12, 0.25, 0.35, 0.5, 0.7, 1.01)
 
 COUNTS = ("red_cell_count", "leukocyte_count", "smudge_count")
 RADII = ("red_cell_radius", "leukocyte_radius")
+
+
+@dataclasses.dataclass(frozen=True)
+class Arguments:
+    """What to measure.
+
+    Args:
+        source: Folder of real fields; empty: synthetic scenes.
+        reference: Pairs judged by eye (CSV with the columns first, second, overlap); empty: windows.
+        canvases: Scenes or fields; one pair of windows is cut from each.
+        rotation: Of the second window, up to this many degrees.
+        scale: Of the second window, up to this share.
+        results: File the figures are merged into, in the section data; empty: print only.
+        seed: Of the windows.
+    """
+
+    source: Path | None = None
+    reference: Path | None = None
+    canvases: int = 60
+    rotation: float = 3.0
+    scale: float = 0.02
+    results: Path | None = None
+    seed: int = 0
 
 
 def synthetic_canvases(count: int) -> Iterator[np.ndarray]:
@@ -84,52 +111,123 @@ def cut_pair(canvas: np.ndarray, rng: Generator, *, rotation: float, scale: floa
     return windows, shift * WORKING_SIZE / edge, share
 
 
-def measure(canvases: Iterator[np.ndarray], seed: int, rotation: float, scale: float) -> None:
-    """Print precision, recall by overlap and shift errors."""
+def measure(canvases: Iterator[np.ndarray], seed: int, rotation: float, scale: float) -> dict[str, Any]:
+    """Find the overlaps of windows with known shifts: precision, and recall and shift error by overlap."""
+    from leuk_hf.metrics import wilson_interval
+
     rng, features, truth = default_rng(seed), [], {}
     nothing = np.zeros((WORKING_SIZE, WORKING_SIZE), dtype=bool)
     for canvas in canvases:
         windows, shift, share = cut_pair(canvas, rng, rotation=rotation, scale=scale)
         truth[(len(features), len(features) + 1)] = (shift, share)
         features += [describe_field(window, nothing) for window in windows]
-    start = time.process_time()
-    proposals = {(int(first), int(second)) for first, second in propose_pairs(features)}
-    middle = time.process_time()
-    found = {pair: overlap for pair in sorted(proposals) if (overlap := verify_pair(*(features[i] for i in pair)))}
-    end = time.process_time()
-    print(f"{len(features)} windows, {len(proposals)} proposals {middle - start:.1f} s, verified {end - middle:.1f} s")
-    wrong = sorted(set(found) - set(truth))
-    print(f"links {len(found)}, of windows of different scenes {len(wrong)}")
-    for pair in wrong:
-        link = found[pair]
-        print(f"  {pair} correlation {link.correlation:.2f} share {link.overlap_share:.2f} inliers {link.inliers}")
-    print("overlap      pairs  proposed  linked  shift error median, 95 %, maximum (pixels)")
+    found = {(link.first, link.second): link for link in find_overlaps(features, progress=True)}
+    right = len(set(found) & set(truth))
+    bins = {}
     for low, high in itertools.pairwise(BINS):
         pairs = [pair for pair, (_, share) in truth.items() if low <= share < high]
-        errors = [np.abs(np.subtract(found[pair].shift, truth[pair][0])).max() for pair in pairs if pair in found]
-        shown = " ".join(f"{value:.2f}" for value in np.percentile(errors, (50, 95, 100))) if errors else "-"
-        proposed = sum(pair in proposals for pair in pairs)
-        total = max(len(pairs), 1)
-        print(
-            f"{low:.2f}-{min(high, 1):.2f} {len(pairs):8d} {proposed / total:9.3f} {len(errors) / total:7.3f}  {shown}"
+        errors = [
+            float(np.abs(np.subtract(found[pair].shift, truth[pair][0])).max()) for pair in pairs if pair in found
+        ]
+        bins[f"{low:.2f}-{min(high, 1):.2f}"] = {
+            "num_pairs": len(pairs),
+            "recall": figure(len(errors), len(pairs), wilson_interval),
+            "largest_shift_error": max(errors, default=None),
+        }
+    return {"num_links": len(found), "precision": figure(right, len(found), wilson_interval), "by_overlap": bins}
+
+
+def judge(source: Path, reference: Path) -> dict[str, Any]:
+    """Compare the links among judged fields with what was seen by eye."""
+    from leuk_hf.annotation import annotation_mask
+    from leuk_hf.image_io import load_image
+    from leuk_hf.metrics import wilson_interval
+
+    try:
+        with reference.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        judged = {(row["first"], row["second"]): row["overlap"] for row in rows}
+    except (OSError, KeyError) as error:
+        raise DataError(f"{reference} is no table of judged pairs ({error!r})") from error
+    names = sorted({name for pair in judged for name in pair})
+    fields = [load_image(source / name) for name in names]
+    features = [describe_field(field, annotation_mask(field)) for field in fields]
+    found = {(names[link.first], names[link.second]) for link in find_overlaps(features, progress=True)}
+    linked = {verdict: [pair in found or pair[::-1] in found for pair, own in judged.items() if own == verdict]
+              for verdict in ("yes", "no")}  # fmt: skip
+    hits, alarms = sum(linked["yes"]), sum(linked["no"])
+    return {
+        "num_yes": len(linked["yes"]),
+        "num_no": len(linked["no"]),
+        "recall": figure(hits, len(linked["yes"]), wilson_interval),
+        "precision": figure(hits, hits + alarms, wilson_interval),
+    }
+
+
+def figure(hits: int, total: int, interval_of: Callable[[float, float], tuple[float, float]]) -> dict[str, Any]:
+    """Give a share with its interval; None when there is nothing to count."""
+    if not total:
+        return {"value": None, "interval": None}
+    return {"value": hits / total, "interval": [float(bound) for bound in interval_of(hits, total)]}
+
+
+def show(share: dict[str, Any]) -> str:
+    """Write a share with its interval."""
+    if share["value"] is None:
+        return "none to count"
+    return f"{share['value']:.3f} ({share['interval'][0]:.3f}-{share['interval'][1]:.3f})"
+
+
+def run(arguments: Arguments, command: str) -> str:
+    """Measure and write; gives what is printed."""
+    from leuk_hf.evaluation import merge_results
+    from leuk_hf.provenance import provenance
+
+    if arguments.canvases < 2:
+        raise DataError(f"canvases is {arguments.canvases}; give at least 2")
+    if arguments.reference is not None:
+        if arguments.source is None:
+            raise DataError("judged pairs need the --source folder of their fields")
+        name, entry = "judged_pairs", judge(arguments.source, arguments.reference)
+        text = (
+            f"{entry['num_yes']} pairs judged to overlap, {entry['num_no']} judged not to: recall"
+            f" {show(entry['recall'])}, precision {show(entry['precision'])}"
         )
+    else:
+        canvases = (
+            real_canvases(arguments.source, arguments.canvases, arguments.seed)
+            if arguments.source
+            else synthetic_canvases(arguments.canvases)
+        )
+        name = "windows_of_real_fields" if arguments.source else "windows_of_synthetic_scenes"
+        entry = measure(canvases, arguments.seed, arguments.rotation, arguments.scale)
+        lines = [f"precision {show(entry['precision'])} of {entry['num_links']} links", "",
+                 "| overlap | pairs | recall | largest shift error, px |", "|---|---|---|---|"]  # fmt: skip
+        for name_of_bin, row in entry["by_overlap"].items():
+            error = row["largest_shift_error"]
+            shown = "" if error is None else f"{error:.2f}"
+            lines.append(f"| {name_of_bin} | {row['num_pairs']} | {show(row['recall'])} | {shown} |")
+        text = "\n".join(lines)
+    if arguments.results:
+        merge_results(arguments.results, "data", f"overlaps_{name}", {**entry, **provenance(command)})
+    return text
 
 
-def main() -> None:
-    """Parse the command line and measure."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--source", type=Path, help="folder of real fields; default: synthetic smears")
-    parser.add_argument("--canvases", type=int, default=60, help="one pair of windows is cut from each")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--rotation", type=float, default=3.0, help="of the second window, up to this many degrees")
-    parser.add_argument("--scale", type=float, default=0.02, help="of the second window, up to this share")
-    given = parser.parse_args()
-    cv2.setNumThreads(1)
-    canvases = (
-        real_canvases(given.source, given.canvases, given.seed) if given.source else synthetic_canvases(given.canvases)
-    )
-    measure(canvases, given.seed, given.rotation, given.scale)
+def main(arguments: list[str]) -> int:
+    """Parse, measure, print; the exit code is 0, or 2 for a user's mistake."""
+    try:
+        import tyro
+    except ModuleNotFoundError:
+        print('error: tyro is not installed; run: pip install -e ".[scripts]"', file=sys.stderr)
+        return 2
+    parsed = tyro.cli(Arguments, args=arguments, description=__doc__, prog="scripts/measure_overlaps.py")
+    try:
+        print(run(parsed, shlex.join(["python", "scripts/measure_overlaps.py", *arguments])))
+    except (LeukError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))
