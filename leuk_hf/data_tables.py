@@ -31,8 +31,8 @@ def _groups(entry: dict[str, Any]) -> str:
     return (
         f"**Groups.** {entry['num_fields']} fields: {entry['num_exact_copies']} are exact copies of another,"
         f" {entry['num_overlaps']} pairs show the same place ({entry['num_overlaps_across_classes']} across classes),"
-        f" {entry['num_fields_linked']} fields have a copy or a neighbour; {entry['num_groups']} groups, the largest of"
-        f" {entry['largest_groups'][0]} fields. Acquisition sessions inferred:"
+        f" {entry['num_fields_linked']} fields have a copy or a neighbour; {entry['num_groups']} groups, the largest"
+        f" of {entry['largest_groups'][0]} fields. Acquisition sessions inferred:"
         f" {', '.join(f'{label} {count}' for label, count in sessions.items())}; nearly one session:"
         f" {', '.join(entry['classes_in_stretches']) or 'none'}."
     )
@@ -40,7 +40,7 @@ def _groups(entry: dict[str, Any]) -> str:
 
 def _judged_pairs(entry: dict[str, Any]) -> str:
     return (
-        f"**Overlap links, real pairs judged by eye** ({entry['num_yes']} that overlap, {entry['num_no']} that do not):"
+        f"**Overlap links, real pairs judged by eye** ({entry['num_yes']} overlap, {entry['num_no']} do not):"
         f" recall {_share(entry['recall'])}, precision {_share(entry['precision'])}. The pairs were seen while"
         " thresholds were set."
     )
@@ -66,7 +66,7 @@ def _segmentation(entry: dict[str, Any]) -> str:
         "data_set_authors": "the data set's own masks",
     }
     lines = [
-        "**Leukocyte segmentation** against outlines drawn by eye, fields not used for fitting (fields with odd index):",
+        "**Leukocyte segmentation** against outlines drawn by eye, on fields not used for fitting:",
         "",
         "| method | class | fields | Dice | count error | leukocyte pixels within 3 px |",
         "|---|---|---|---|---|---|",

@@ -77,7 +77,8 @@ def refresh_documents(folder: Path, readme: Path) -> None:
 
     Args:
         folder: Of the checkpoint, with results.json.
-        readme: Markdown with `<!-- results: ... -->`, and likewise audit, baselines and data, each closed by `<!-- end of results -->` and so on.
+        readme: Markdown with `<!-- results: ... -->`, closed by `<!-- end of results -->`, and likewise audit,
+            baselines and data.
 
     Raises:
         DataError: If results.json or a mark is missing.
