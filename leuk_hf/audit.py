@@ -232,7 +232,9 @@ def _understand(answer: Any, count: int, num_classes: int) -> tuple[np.ndarray, 
             f" ({count}, {num_classes}), in the order of class_names"
         )
     if not np.isfinite(probabilities).all() or (probabilities < -1e-6).any():
-        raise DataError("the classifier gave probabilities that are negative or not finite")
+        raise DataError(
+            "the classifier gave probabilities that are negative or not finite; logits need a softmax first"
+        )
     if (worst := np.abs(probabilities.sum(axis=1) - 1).max()) > 0.01:
         raise DataError(f"the classifier's probabilities miss a sum of 1 by {worst:.2g}; give it a softmax")
     return probabilities, answered

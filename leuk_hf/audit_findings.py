@@ -47,11 +47,21 @@ def judge(rows: Figures, num_classes: int) -> tuple[Finding, ...]:
         num_classes: Classes among the audited fields, K; chance is 1/K of balanced accuracy.
     """
     chance = 1 / num_classes
-    rules = (_removed, _background, _corner, _colour, _count, _alone, _sham)
+    rules = (_clueless, _removed, _background, _corner, _colour, _count, _alone, _sham)
     found = [finding for rule in rules if (finding := rule(rows, chance)) is not None]
     if unstable := _unstable(rows):
         found.append(unstable)
     return tuple(found)
+
+
+def _clueless(rows: Figures, chance: float) -> Finding | None:
+    clean = rows["as it is"]
+    evidence = (
+        f"On untouched fields it scores {_show(clean['balanced_accuracy'])} balanced (chance {_percent(chance)}); what"
+        " knows nothing has no shortcut to show."
+    )
+    clueless = _low(clean, "balanced_accuracy") <= chance + ABOVE_CHANCE
+    return Finding("it hardly knows the classes to begin with, so the rest says little", clueless, evidence)
 
 
 def _removed(rows: Figures, chance: float) -> Finding | None:
@@ -175,7 +185,7 @@ def _unstable(rows: Figures) -> Finding | None:
     if moved:
         evidence += f": {', '.join(moved)}"
     evidence += f"; the worst, {worst}, moves {_show(harmless[worst]['changed'])}."
-    return Finding("its answers do not survive another exposure, stain or camera", bool(moved), evidence)
+    return Finding("its answers do not survive another exposure, stain, camera or orientation", bool(moved), evidence)
 
 
 def _refusals(row: dict[str, Any]) -> str:

@@ -80,7 +80,10 @@ def read_groups(path: Path | str, dataset: Dataset) -> list[dict[str, str]]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} cannot be read as a group table ({error})") from error
     if not table or not {"file", "group"} <= set(table[0]):
-        raise DataError(f"{path} is no group table: it needs the columns file and group")
+        raise DataError(
+            f"{path} is no group table: it needs the columns file and group, separated by commas, and has"
+            f" {', '.join(str(name) for name in (table[0] if table else ())) or 'none'}"
+        )
     by_file: dict[str, dict[str, str]] = {}
     for row in table:
         if by_file.setdefault(row["file"], row)["group"] != row["group"]:

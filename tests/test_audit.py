@@ -635,10 +635,10 @@ def test_refusals_have_a_column_of_their_own_and_change_no_other_figure():
         assert other.pop("refused") is None
         assert own.pop("refused")["value"] == (row not in (CLEAN, "mirrored")), row
         assert own == other
-    assert report.findings[0].name == REMOVED == plain.findings[0].name
-    assert "refused 100 %" in report.findings[0].evidence and "refused" not in plain.findings[0].evidence
+    assert report.findings[1].name == REMOVED == plain.findings[1].name
+    assert "refused 100 %" in report.findings[1].evidence and "refused" not in plain.findings[1].evidence
     # Refusing what holds no leukocyte is the right answer to it.
-    assert plain.findings[0].exposed and not report.findings[0].exposed
+    assert plain.findings[1].exposed and not report.findings[1].exposed
 
 
 def test_markdown_has_one_line_a_row_and_shows_refusals_apart():
