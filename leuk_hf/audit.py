@@ -98,9 +98,11 @@ def audit(
             chosen = [row for row in chosen if not row.needs_donor]
         results, finished = [], RowStore(store, subjects, f"{seed} {identity}")
         with tqdm(total=len(chosen) * len(subjects), desc="Auditing", unit="image", disable=not progress) as bar:
-            for row in chosen:
-                images, donors = zip(*pool.map(lambda subject, row=row: _make(row, panel, subject, seed), subjects),
-                                     strict=True)  # fmt: skip
+            ahead = _making(pool, chosen[0], panel, seed)
+            for row, following in zip(chosen, [*chosen[1:], None], strict=True):
+                # The next row's images are made while the classifier answers to this one's.
+                images, donors = zip(*ahead, strict=True)
+                ahead = _making(pool, following, panel, seed) if following else iter(())
                 known = None if row.name == CLEAN else finished.get(row.name)
                 answers = known or _ask(classifier, images, len(class_names), batch_size, bar)
                 if row.name == CLEAN:
@@ -182,6 +184,10 @@ def _panel(subjects: Sequence[Subject]) -> Panel:
 def generator_for(seed: int, row: str, name: str) -> np.random.Generator:
     """Give the randomness of one row of one field, whatever else is audited."""
     return np.random.default_rng([seed, zlib.crc32(row.encode()), zlib.crc32(name.encode())])
+
+
+def _making(pool: ThreadPoolExecutor, row: Row, panel: Panel, seed: int) -> Iterator[tuple[Image.Image, int]]:
+    return pool.map(lambda subject: _make(row, panel, subject, seed), panel.subjects)
 
 
 def _make(row: Row, panel: Panel, subject: Subject, seed: int) -> tuple[Image.Image, int]:
