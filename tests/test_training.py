@@ -108,7 +108,7 @@ def test_killed_in_an_epoch_and_resumed_equals_uninterrupted(config, tmp_path):
     subprocess.run(command(config, whole), check=True, env=environment, capture_output=True)
     process = subprocess.Popen(command(config, broken), env=environment, stderr=subprocess.DEVNULL)
     state = broken / "state.safetensors"
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     kills = 0
     while kills < 2 and time.monotonic() < deadline:
         # 4 steps an epoch and a state after each: wait for one in the middle of an epoch.
