@@ -81,7 +81,10 @@ def _segmentation(entry: dict[str, Any]) -> str:
 def _annotation(entry: dict[str, Any]) -> str:
     found = "; ".join(f"{style} {_share(row)} of {row['num_fields']}" for style, row in entry["recall"].items())
     alarms = "; ".join(f"{name} {_share(row)} of {row['num_fields']}" for name, row in entry["false_alarms"].items())
-    return f"**Burnt-in annotation.** Found, by style: {found}. False alarms: {alarms}."
+    return (
+        f"**Burnt-in annotation.** Found, by style: {found}. False alarms: {alarms}. Thresholds were set while looking"
+        " at this data set, so these figures are no held-out test."
+    )
 
 
 def _share(figure: dict[str, Any]) -> str:

@@ -184,6 +184,7 @@ def run(arguments: Arguments, command: str) -> str:
         dataset = everything.select(read_split(arguments.split, everything, part))
     dataset = dataset.select(sample(dataset, arguments.num_fields, arguments.seed))
     encoded = [row["image"] for row in without_decoding(dataset)]
+    identity = identity_of(arguments, model)
     report = audit(
         classifier,
         [image["path"] if image["bytes"] is None else image["bytes"] for image in encoded],
@@ -194,11 +195,11 @@ def run(arguments: Arguments, command: str) -> str:
         batch_size=arguments.batch_size,
         seed=arguments.seed,
         store=arguments.output / "answers.json",
-        identity=identity_of(arguments, model),
+        identity=identity,
         progress=True,
     )
     name = arguments.name or f"{source}, {part}"
-    entry = {"part": part, "identity": identity_of(arguments, model), **report.to_dict(), **provenance(command)}
+    entry = {"part": part, "identity": identity, **report.to_dict(), **provenance(command)}
     merge_results(results, "audit", name, entry)
     title = f"{name}: {len(dataset)} fields"
     plot_audit(entry, arguments.output / "audit.png", title=title)

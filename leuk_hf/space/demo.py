@@ -129,8 +129,8 @@ def build_demo(model: LeukDenseNet, *, model_name: str) -> gr.Blocks:
         gr.Markdown(
             f"Model: `{html.escape(model_name)}`, leuk_hf {__version__}, backend torch. The explanation is Captum's"
             " LayerGradCam, scaled to each image's own maximum: colours compare places, not images. On the public"
-            " data set, networks trained the usual way read stain, background and scale bars as much as leukocytes:"
-            " a red spot on a cell does not prove that the cell decided."
+            " data set, networks trained the usual way read stain and background rather than leukocytes: a red spot"
+            " on a cell does not prove that the cell decided."
         )
         inputs, outputs = [image, target, layer, opacity], [probabilities, picture, words, shown]
         shared: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 2}
