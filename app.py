@@ -13,9 +13,9 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 import gradio as gr
 
+from leuk_hf.backends import load_predictor
+from leuk_hf.checkpoint_io import checkpoint_source
 from leuk_hf.errors import LeukError
-from leuk_hf.model import checkpoint_source
-from leuk_hf.prediction import load_predictor
 from leuk_hf.space.demo import CSS, build_demo
 
 
@@ -23,14 +23,14 @@ def main() -> int:
     """Load the checkpoint and serve until stopped; exit code 2 when the checkpoint cannot be loaded."""
     revision = os.environ.get("LEUK_REVISION") or None
     try:
-        model = load_predictor(revision=revision)
+        predictor = load_predictor(revision=revision)
     except LeukError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     source = checkpoint_source() or "shipped checkpoint"
     # Visitors need not know where a folder lies on this machine.
     name = "/".join(Path(source).parts[-2:])
-    demo = build_demo(model, model_name=f"{name}@{revision}" if revision else name)
+    demo = build_demo(predictor, model_name=f"{name}@{revision}" if revision else name)
     demo.queue(max_size=64, api_open=False)
     demo.launch(
         theme=gr.themes.Soft(primary_hue="indigo"),

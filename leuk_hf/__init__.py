@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 from leuk_hf._version import __version__
 
 if TYPE_CHECKING:
+    from leuk_hf.backends import load_predictor
     from leuk_hf.model import LeukDenseNet
-    from leuk_hf.prediction import Prediction, load_predictor, predict
+    from leuk_hf.prediction import Prediction, predict
 
 _HOME = {
     "LeukDenseNet": "leuk_hf.model",
     "Prediction": "leuk_hf.prediction",
-    "load_predictor": "leuk_hf.prediction",
+    "load_predictor": "leuk_hf.backends",
     "predict": "leuk_hf.prediction",
 }
 __all__ = ["LeukDenseNet", "Prediction", "__version__", "load_predictor", "predict"]

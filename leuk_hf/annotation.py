@@ -59,10 +59,11 @@ def remove_annotation(image: Image.Image | np.ndarray) -> tuple[Image.Image, lis
     Raises:
         ValueError: If an array is no such image of at least one pixel.
     """
-    annotations = find_annotations(image)
+    pixels = _pixels(image)
+    annotations = find_annotations(pixels)
     if not annotations and isinstance(image, Image.Image) and image.mode == "RGB":
         return image, []
-    pixels = np.array(as_pixels(image))
+    pixels = pixels.copy()
     covered = cover_of(annotations, pixels.shape[:2])
     for annotation in annotations:
         fill(pixels, annotation.box, annotation.opaque, covered)
@@ -78,8 +79,8 @@ def annotation_mask(image: Image.Image | np.ndarray) -> np.ndarray:
     Raises:
         ValueError: If an array is no such image of at least one pixel.
     """
-    height, width = as_pixels(image).shape[:2]
-    return cover_of(find_annotations(image), (height, width))
+    pixels = _pixels(image)
+    return cover_of(find_annotations(pixels), pixels.shape[:2])
 
 
 def annotation_style(annotations: Sequence[Annotation]) -> str:
@@ -101,7 +102,7 @@ def find_annotations(image: Image.Image | np.ndarray) -> list[Annotation]:
     Raises:
         ValueError: If an array is no such image of at least one pixel.
     """
-    pixels = np.ascontiguousarray(as_pixels(image))
+    pixels = np.ascontiguousarray(_pixels(image))
     height, width = pixels.shape[:2]
     if min(height, width) < _SMALLEST_IMAGE:
         return []
@@ -115,6 +116,11 @@ def find_annotations(image: Image.Image | np.ndarray) -> list[Annotation]:
     if len(marks) > _MOST_MARKS:
         return []
     return _merge(marks, pixels.shape[:2], (height, width))
+
+
+def _pixels(image: Image.Image | np.ndarray) -> np.ndarray:
+    is_rgb = isinstance(image, Image.Image) and image.mode == "RGB"  # `convert` would copy it once more
+    return as_pixels(np.asarray(image) if is_rgb else image)
 
 
 def _style(mark: Mark) -> str:

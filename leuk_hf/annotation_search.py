@@ -95,7 +95,7 @@ def _strokes(
     strokes = lift > threshold
     lines = None
     if name == "black":
-        lines = _hair_lines(cv2.bitwise_not(pixels.max(axis=2)), unit)
+        lines = _hair_lines(cv2.bitwise_not(_of_channels(np.maximum, pixels)), unit)
     elif name in ("green", "yellow", "cyan"):
         lines = _hair_lines(channel, unit)
     return _Ink(name, channel, lift, threshold, strokes if lines is None else strokes | lines, lines)
@@ -129,6 +129,11 @@ def _ink_channels(pixels: np.ndarray) -> dict[str, np.ndarray]:
         "black": cv2.subtract(cv2.bitwise_not(brightest), colourful),
         "white": cv2.subtract(darkest, colourful),
     }
+
+
+def _of_channels(extreme: np.ufunc, pixels: np.ndarray) -> np.ndarray:
+    """Take the extreme of (H, W, 3) over its channels: (H, W); `max(axis=2)` takes 20 times as long."""
+    return extreme(extreme(pixels[..., 0], pixels[..., 1]), pixels[..., 2])
 
 
 def _marks_of(ink: _Ink, pixels: np.ndarray, unit: float) -> list[Mark]:
@@ -172,7 +177,7 @@ def _is_label(ink: _Ink, area: int, pixels: np.ndarray, sides: int, ink_box: Box
     count = round(6 * unit * unit)
     strong = float(np.sort(ink.lift[window], axis=None)[-count:].mean())
     if ink.name == "white":  # letters on a dark label only: gaps between cells are white and thin too
-        return sides >= 3 and strong > 110 and float(np.median(pixels[window].max(axis=2))) < 90
+        return sides >= 3 and strong > 110 and float(np.median(_of_channels(np.maximum, pixels[window]))) < 90
     if ink.name == "black" and sides >= 2:
         return strong > 100
     if ink.name == "black":  # specks of dirt are black too, but compact
@@ -204,7 +209,7 @@ def _add_faint_ticks(ink_mask: np.ndarray, channel: np.ndarray, ink_box: Box, un
 
 def _has_bar(group: np.ndarray, pixels: np.ndarray, ink: str, unit: float) -> bool:
     """Whether an exactly horizontal or vertical, evenly thick line is in bool (h, w)."""
-    darkest = pixels.min(axis=2)
+    darkest = _of_channels(np.minimum, pixels)
     for strokes, values in ((group, darkest), (group.T, darkest.T)):
         length = round((1.4 if ink == "white" else 1) * _BAR * unit)
         if strokes.shape[1] < length:
@@ -249,8 +254,8 @@ def _opaque_box(pixels: np.ndarray, ink_mask: np.ndarray, ink_box: Box, unit: fl
     free = ~thick[top:bottom, left:right]
     if free.sum() < 6:
         return None, 0
-    colour = np.median(area[top:bottom, left:right][free], axis=0).astype(np.uint8)
-    flat = cv2.absdiff(area, np.broadcast_to(colour, area.shape).copy()).max(axis=2) <= 11
+    colour = np.median(area[top:bottom, left:right][free], axis=0).astype(np.uint8).astype(int)
+    flat = cv2.inRange(area, np.maximum(colour - 11, 0), np.minimum(colour + 11, 255)) > 0
     flat |= thick
     if flat[top:bottom, left:right].mean() < 0.85:
         return None, 0

@@ -8,21 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import huggingface_hub
-from huggingface_hub import constants
-from huggingface_hub.errors import (
-    EntryNotFoundError,
-    GatedRepoError,
-    HFValidationError,
-    LocalEntryNotFoundError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
 
 from leuk_hf.errors import CheckpointError
 from leuk_hf.preprocessing import Preprocessor
@@ -35,6 +24,35 @@ WEIGHTS_NAME = "model.safetensors"
 SCHEMA_VERSION = 1
 SHIPPED_CHECKPOINT = Path(__file__).parent / "checkpoint"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.\-]*(/[A-Za-z0-9][\w.\-]*)?")
+
+
+class MissingFileError(CheckpointError):
+    """The source is there, or may be, but one of its files cannot be had."""
+
+
+def checkpoint_source() -> str | None:
+    """Tell which checkpoint the demo and the scripts use by default: `LEUK_MODEL`, else the shipped one (None)."""
+    return os.environ.get("LEUK_MODEL") or None
+
+
+def find(source: str | Path | None, name: str, **download: Any) -> Path | None:
+    """Find a file that a checkpoint may lack.
+
+    Args:
+        source: As for `locate`.
+        name: The file's name inside the checkpoint.
+        **download: As for `locate`.
+
+    Returns:
+        Where the file lies, or None if the checkpoint has none, or none is in the cache and there is no network.
+
+    Raises:
+        CheckpointError: If the source itself cannot be had.
+    """
+    try:
+        return locate(source, name, **download)
+    except MissingFileError:
+        return None
 
 
 def locate(source: str | Path | None, name: str, **download: Any) -> Path:
@@ -60,7 +78,7 @@ def locate(source: str | Path | None, name: str, **download: Any) -> Path:
         raise CheckpointError(f"{source} cannot be a folder ({_short(error)}); check the path") from error
     if is_folder:
         if not (folder / name).is_file():
-            raise CheckpointError(f"{folder} has no {name}; give a folder written by save_pretrained")
+            raise MissingFileError(f"{folder} has no {name}; give a folder written by save_pretrained")
         return folder / name
     if source is None:
         raise CheckpointError(f"this installation lacks the shipped checkpoint ({folder}); install leuk_hf again")
@@ -73,6 +91,18 @@ def locate(source: str | Path | None, name: str, **download: Any) -> Path:
 
 
 def _download(repo_id: str, name: str, **download: Any) -> Path:
+    # Here: importing the client costs more than loading a local checkpoint.
+    import huggingface_hub
+    from huggingface_hub.errors import (
+        EntryNotFoundError,
+        GatedRepoError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        OfflineModeIsEnabled,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
     revision = download.get("revision")
     at = f" at revision {revision}" if revision else ""
     try:
@@ -89,12 +119,12 @@ def _download(repo_id: str, name: str, **download: Any) -> Path:
     except RevisionNotFoundError as error:
         raise CheckpointError(f"{repo_id} has no revision {revision!r}; give a branch, tag or commit") from error
     except (LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
-        raise CheckpointError(
+        raise MissingFileError(
             f"{repo_id}{at} is neither a folder here nor in the cache, and the Hub cannot be reached; connect"
             " to the network, unset HF_HUB_OFFLINE, or give a folder"
         ) from error
     except EntryNotFoundError as error:
-        raise CheckpointError(f"{repo_id}{at} has no {name}; it is not a leuk_hf checkpoint") from error
+        raise MissingFileError(f"{repo_id}{at} has no {name}; it is not a leuk_hf checkpoint") from error
     except HFValidationError as error:
         raise CheckpointError(f"{repo_id!r} is neither a folder here nor a valid Hub id (owner/name)") from error
     except OSError as error:  # all other Hub errors, and the network's own
@@ -202,8 +232,3 @@ def _listed(names: list[str]) -> str:
 
 def _short(error: Exception) -> str:
     return " ".join(str(error).split())[:160] or type(error).__name__
-
-
-def is_offline() -> bool:
-    """Tell whether the Hub client was told to stay offline (HF_HUB_OFFLINE)."""
-    return bool(constants.HF_HUB_OFFLINE)

@@ -67,11 +67,12 @@ def load_smears(
     return _drop_unreadable(dataset, text, skip=skip_unreadable, progress=progress)
 
 
-def read_image(row: dict[str, Any]) -> Image.Image:
+def read_image(row: dict[str, Any], *, reduce_to: int | None = None) -> Image.Image:
     """Decode one undecoded row by `load_image`, the code path of serving.
 
     Args:
         row: Of a data set whose image column was cast by `without_decoding`.
+        reduce_to: As for `load_image`.
 
     Raises:
         ImageError: If the image cannot be used.
@@ -80,7 +81,7 @@ def read_image(row: dict[str, Any]) -> Image.Image:
     if encoded is None:
         raise ImageError(f"{row['path']} has no image")
     content = encoded["bytes"]
-    return load_image(content if content is not None else encoded["path"], name=row["path"])
+    return load_image(content if content is not None else encoded["path"], name=row["path"], reduce_to=reduce_to)
 
 
 def without_decoding(dataset: Dataset) -> Dataset:

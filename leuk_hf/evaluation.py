@@ -12,20 +12,23 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from datasets import Dataset
 from tqdm.auto import tqdm
 
 from leuk_hf import metrics
+from leuk_hf.backends import Predictor, as_predictor
 from leuk_hf.data import class_names_of, read_image, without_decoding
 from leuk_hf.errors import DataError
 from leuk_hf.explanation import explain
 from leuk_hf.files import write_json
-from leuk_hf.model import LeukDenseNet
 from leuk_hf.plots import plot_confusion_matrix, plot_panel, plot_roc_curves
-from leuk_hf.prediction import compute_logits, softmax
+from leuk_hf.prediction import softmax
+
+if TYPE_CHECKING:
+    from leuk_hf.model import LeukDenseNet
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,7 +130,7 @@ class Results:
 
 
 def evaluate(
-    model: LeukDenseNet,
+    model: Predictor | LeukDenseNet,
     dataset: Dataset,
     *,
     groups: Sequence[Any] | None = None,
@@ -146,6 +149,7 @@ def evaluate(
     Raises:
         DataError: If the data set is empty or its classes are not the model's.
     """
+    predictor = as_predictor(model)
     names = class_names_of(dataset)
     if names != model.class_names:
         raise DataError(f"the data has the classes {', '.join(names)}, the model {', '.join(model.class_names)}")
@@ -153,21 +157,25 @@ def evaluate(
         raise DataError("there is no field to evaluate")
     rows = without_decoding(dataset)
     logits = []
+    side = predictor.preprocessor.sufficient_side
     with tqdm(total=len(rows), desc="Evaluating", unit="image", disable=not progress) as bar:
         for start in range(0, len(rows), batch_size):
-            images = [read_image(rows[index]) for index in range(start, min(start + batch_size, len(rows)))]
-            logits.append(compute_logits(model, model.preprocess(images)))
+            indices = range(start, min(start + batch_size, len(rows)))
+            images = [read_image(rows[index], reduce_to=side) for index in indices]
+            logits.append(predictor.run(predictor.preprocessor(images)).logits)
             bar.update(len(images))
     return Results(
         names,
         tuple(dataset["path"]),
         np.asarray(dataset["label"]),
-        softmax(np.concatenate(logits)),
+        softmax(np.concatenate(logits) / predictor.temperature),
         np.arange(len(rows)) if groups is None else np.asarray(groups),
     )
 
 
-def write_plots(model: LeukDenseNet, dataset: Dataset, results: Results, folder: Path, *, title: str) -> list[Path]:
+def write_plots(
+    model: Predictor | LeukDenseNet, dataset: Dataset, results: Results, folder: Path, *, title: str
+) -> list[Path]:
     """Draw confusion matrix, ROC curves and a Grad-CAM panel with one field per class.
 
     Args:
@@ -183,7 +191,7 @@ def write_plots(model: LeukDenseNet, dataset: Dataset, results: Results, folder:
     files = [folder / name for name in ("confusion_matrix.png", "roc_curves.png", "grad_cam.png")]
     plot_confusion_matrix(results.confusion, results.class_names, files[0], title=title)
     plot_roc_curves(results.probabilities, results.labels, results.class_names, files[1], title=title)
-    rows, columns = without_decoding(dataset), []
+    rows, columns, layer = without_decoding(dataset), [], ""
     for label, name in enumerate(results.class_names):
         of_class = np.flatnonzero(results.labels == label)
         if not len(of_class):
@@ -192,10 +200,11 @@ def write_plots(model: LeukDenseNet, dataset: Dataset, results: Results, folder:
         typical = of_class[np.argsort(results.probabilities[of_class, label], kind="stable")[len(of_class) // 2]]
         image = read_image(rows[int(typical)])
         explanation = explain(model, image)
+        layer = explanation.layer
         probability = explanation.prediction.probabilities[explanation.target]
         caption = f"true: {name}\npredicted: {explanation.target} ({probability:.2f})"
         columns.append((caption, image, explanation.overlay(image)))
-    plot_panel(columns, files[2], title=f"{title}: Grad-CAM of the predicted class, {model.cam_layer}")
+    plot_panel(columns, files[2], title=f"{title}: Grad-CAM of the predicted class, {layer}")
     return files
 
 

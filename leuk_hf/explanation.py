@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
-from leuk_hf.attribution import grad_cam
-from leuk_hf.model import LeukDenseNet
-from leuk_hf.prediction import Prediction, compute_logits, interpret
+from leuk_hf.backends import Outputs, Predictor, as_predictor
+from leuk_hf.prediction import Prediction, interpret
 from leuk_hf.visualization import overlay, to_heatmap
+
+if TYPE_CHECKING:
+    from leuk_hf.model import LeukDenseNet
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,25 +48,68 @@ class Explanation:
 
 
 def explain(
-    model: LeukDenseNet, image: Image.Image, *, target: str | None = None, layer: str | None = None
+    model: Predictor | LeukDenseNet, image: Image.Image, *, target: str | None = None, layer: str | None = None
 ) -> Explanation:
     """Classify an image and explain one class.
 
+    The maps of the predictor's `map_layer` come with the forward pass that classifies, for all classes; any other
+    layer takes a second pass, by Captum's LayerGradCam.
+
     Args:
-        model: The classifier.
+        model: From `load_predictor` or `LeukDenseNet.from_pretrained`.
         image: RGB uint8, from `load_image`.
         target: Class name; by default the predicted class.
-        layer: One of `model.cam_layers`; by default `model.cam_layer`.
+        layer: One of the model's `cam_layers`; by default its `cam_layer`, or the only layer of an exported graph.
 
     Raises:
-        ValueError: If the class or the layer is unknown.
+        ValueError: If the class or the layer is unknown, or the layer needs weights that are not there.
     """
-    pixel_values = model.preprocess(image)
-    prediction = interpret(model, compute_logits(model, pixel_values)[0], image)
+    predictor = as_predictor(model)
+    chosen = layer or (predictor.cam_layer if predictor.cam_layer in predictor.cam_layers else predictor.map_layer)
+    _check(predictor, target, chosen)
+    pixel_values = predictor.preprocessor([image])
+    outputs = predictor.run(pixel_values)
+    if chosen == predictor.map_layer:
+        return explanation_of(predictor, outputs, 0, image, target=target)
+    prediction = interpret(predictor, outputs.logits[0], image)
     name = target or prediction.label
-    if name not in model.class_names:
-        raise ValueError(f"there is no class {name!r}; choose one of {', '.join(model.class_names)}")
-    chosen = layer or model.cam_layer
-    attribution = grad_cam(model, pixel_values, model.class_names.index(name), chosen)
-    heatmap = to_heatmap(attribution[0, 0].cpu().numpy(), image.size)
-    return Explanation(prediction, name, chosen, heatmap)
+    attribution = _second_pass(predictor, pixel_values, predictor.class_names.index(name), chosen)
+    return Explanation(prediction, name, chosen, to_heatmap(attribution, image.size))
+
+
+def explanation_of(
+    predictor: Predictor, outputs: Outputs, row: int, image: Image.Image, *, target: str | None = None
+) -> Explanation:
+    """Explain one image of a batch that has been run, at the predictor's `map_layer`.
+
+    Args:
+        predictor: What gave the outputs.
+        outputs: From `predictor.run`.
+        row: Which image of the batch.
+        image: RGB uint8; the heatmap gets its size.
+        target: Class name; by default the predicted class.
+
+    Raises:
+        ValueError: If the class is unknown.
+    """
+    _check(predictor, target, predictor.map_layer)
+    prediction = interpret(predictor, outputs.logits[row], image)
+    name = target or prediction.label
+    heatmap = to_heatmap(outputs.maps[row, predictor.class_names.index(name)], image.size)
+    return Explanation(prediction, name, predictor.map_layer, heatmap)
+
+
+def _check(predictor: Predictor, target: str | None, layer: str) -> None:
+    if target is not None and target not in predictor.class_names:
+        raise ValueError(f"there is no class {target!r}; choose one of {', '.join(predictor.class_names)}")
+    if layer not in predictor.cam_layers:
+        raise ValueError(f"there is no layer {layer!r}; choose one of {', '.join(predictor.cam_layers)}")
+
+
+def _second_pass(predictor: Predictor, pixel_values: np.ndarray, target: int, layer: str) -> np.ndarray:
+    import torch
+
+    from leuk_hf.attribution import grad_cam
+
+    attribution = grad_cam(predictor.torch_model(), torch.from_numpy(pixel_values), target, layer)
+    return attribution[0, 0].cpu().numpy()

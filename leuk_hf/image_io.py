@@ -5,6 +5,9 @@ applied), and at least `MIN_SIDE` pixels a side; alpha is laid over white, the c
 8 bits a channel are scaled down, not clipped. Anything else raises `ImageError` with one sentence. A file is
 never trusted: only plain raster formats are opened (none that start an interpreter), the pixel count is checked
 before any pixel is decoded, and animations are refused because "the" frame would be a guess.
+
+A large photo need not be decoded in full to become a small square: with `reduce_to`, JPEG leaves out the finest
+frequencies while decoding and other formats are averaged right after it. `original_size` remembers.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from pathlib import Path
 from typing import TypeAlias, Union
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from leuk_hf.errors import ImageError
 
@@ -31,15 +34,20 @@ SUFFIXES = frozenset(
 MAX_PIXELS = 64_000_000  # the largest microscope cameras; 192 MB as RGB
 MAX_BYTES = 512 * 2**20
 MIN_SIDE = 16  # below this no cell has a shape
+_ORIGINAL_SIZE = "leuk_hf.original_size"  # in `info`: the size before reducing, and the one after it
+_ON_ITS_SIDE = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 
 
-def load_image(source: ImageSource, *, name: str | None = None) -> Image.Image:
+def load_image(source: ImageSource, *, name: str | None = None, reduce_to: int | None = None) -> Image.Image:
     """Decode one image.
 
     Args:
         source: A path, the bytes of a file, a PIL image, or an array: uint8, (H, W, 3) RGB, (H, W, 4) RGBA or
             (H, W) grey.
         name: What to call the image in error messages; by default its path or kind.
+        reduce_to: Shorter side, in pixels, that is enough for what follows (`Preprocessor.sufficient_side`), at
+            least `MIN_SIDE`. An image at least twice as large is reduced by a whole factor, to no less than
+            that. By default nothing is reduced.
 
     Returns:
         RGB uint8, upright; a PIL image given as RGB comes back as a copy.
@@ -47,26 +55,40 @@ def load_image(source: ImageSource, *, name: str | None = None) -> Image.Image:
     Raises:
         ImageError: If the source is missing, a folder, empty, not an image, truncated, animated, below
             `MIN_SIDE` or above `MAX_PIXELS`, or an array of another type or shape.
+        ValueError: If reduce_to is below `MIN_SIDE`.
     """
+    if reduce_to is not None and reduce_to < MIN_SIDE:
+        raise ValueError(f"reduce_to is {reduce_to}; give at least {MIN_SIDE}")
     if isinstance(source, (str, Path)):
         if not str(source).strip():
             raise ImageError("the path is empty; give an image file")
         name = name or str(source)
     name = " ".join(name.split()) if name else None  # a file name may hold line breaks
     if isinstance(source, np.ndarray):
-        return _from_array(source, name or "the array")
+        return _from_array(source, name or "the array", reduce_to)
     if isinstance(source, Image.Image):
-        return _decode(source, name or getattr(source, "filename", "") or "the image")
+        return _decode(source, name or getattr(source, "filename", "") or "the image", reduce_to)
     if isinstance(source, (bytes, bytearray, memoryview)):
-        return _from_bytes(bytes(source), name or "the uploaded data")
+        return _from_bytes(bytes(source), name or "the uploaded data", reduce_to)
     if isinstance(source, (str, Path)):
-        return _from_path(Path(source), name or str(source))
+        return _from_path(Path(source), name or str(source), reduce_to)
     raise ImageError(
         f"{name or 'the image'} is a {type(source).__name__}; give a path, bytes, a PIL image or a uint8 array"
     )
 
 
-def _from_path(path: Path, name: str) -> Image.Image:
+def original_size(image: Image.Image) -> tuple[int, int]:
+    """Tell (width, height), upright, that an image from `load_image` had before `reduce_to` reduced it.
+
+    Args:
+        image: As it came from `load_image`; the size of any other, or of one cropped or resized since, is its own.
+    """
+    sizes = image.info.get(_ORIGINAL_SIZE)
+    # A PNG may bring a text of any name; ours is no text.
+    return sizes[0] if isinstance(sizes, tuple) and sizes[1] == image.size else image.size
+
+
+def _from_path(path: Path, name: str, reduce_to: int | None) -> Image.Image:
     try:
         if path.is_dir():
             raise ImageError(f"{name} is a folder; give an image file")
@@ -74,14 +96,14 @@ def _from_path(path: Path, name: str) -> Image.Image:
             raise ImageError(f"{name} does not exist or is no regular file; check the path")
         if path.stat().st_size > MAX_BYTES:
             raise ImageError(f"{name} is larger than {MAX_BYTES // 2**20} MB; export the field as PNG or JPEG")
-        return _from_bytes(path.read_bytes(), name)
+        return _from_bytes(path.read_bytes(), name, reduce_to)
     except (OSError, ValueError) as error:
         if isinstance(error, ImageError):
             raise
         raise ImageError(f"{name} cannot be read ({_reason(error)})") from error
 
 
-def _from_bytes(content: bytes, name: str) -> Image.Image:
+def _from_bytes(content: bytes, name: str, reduce_to: int | None) -> Image.Image:
     if not content:
         raise ImageError(f"{name} is empty (0 bytes); save or copy it again")
     try:
@@ -92,19 +114,19 @@ def _from_bytes(content: bytes, name: str) -> Image.Image:
         raise ImageError(f"{name} has too many pixels (at most {MAX_PIXELS:,}); crop the field") from error
     except Exception as error:
         raise ImageError(f"{name} is damaged ({_reason(error)}); save or copy it again") from error
-    return _decode(image, name)
+    return _decode(image, name, reduce_to, is_ours=True)
 
 
-def _from_array(array: np.ndarray, name: str) -> Image.Image:
+def _from_array(array: np.ndarray, name: str, reduce_to: int | None) -> Image.Image:
     channels_fit = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))
     if array.dtype != np.uint8 or not channels_fit or 0 in array.shape:
         raise ImageError(
             f"{name} has shape {array.shape} and type {array.dtype}; give uint8 with shape (H, W, 3), RGB"
         )
-    return _decode(Image.fromarray(array), name)
+    return _decode(Image.fromarray(array), name, reduce_to)
 
 
-def _decode(image: Image.Image, name: str) -> Image.Image:
+def _decode(image: Image.Image, name: str, reduce_to: int | None, *, is_ours: bool = False) -> Image.Image:
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise ImageError(f"{name} has {width}x{height} pixels (at most {MAX_PIXELS:,} in all); crop the field")
@@ -115,12 +137,39 @@ def _decode(image: Image.Image, name: str) -> Image.Image:
         # An MPO (opened as JPEG) is a phone's JPEG with a preview behind the photo: its first frame is the photo.
         if frames > 1 and image.format != "MPO":
             raise ImageError(f"{name} has {frames} frames; save the one to classify as PNG or JPEG")
+        # Not of the caller's own image, which would stay small.
+        drafted = image.draft(None, (reduce_to, reduce_to)) if reduce_to is not None and is_ours else None
         image.load()
-        return _to_rgb(ImageOps.exif_transpose(image), name)
+        if drafted is not None:
+            image = _fill_frame(image, drafted[1][2:])
+        if image.getexif().get(ExifTags.Base.Orientation) in _ON_ITS_SIDE:
+            width, height = height, width
+        rgb = _to_rgb(ImageOps.exif_transpose(image), name)
+        return rgb if reduce_to is None else _reduce(rgb, reduce_to, (width, height))
     except ImageError:
         raise
     except Exception as error:
         raise ImageError(f"{name} is truncated or damaged ({_reason(error)}); save or copy it again") from error
+
+
+def _reduce(image: Image.Image, reduce_to: int, size: tuple[int, int]) -> Image.Image:
+    """Average whole squares of pixels down to `reduce_to`, noting the `size` that the source had."""
+    known = original_size(image)
+    original = size if known == image.size else known  # a given image may have been reduced before
+    factor = min(image.size) // reduce_to
+    reduced = image
+    if factor > 1:
+        reduced = _fill_frame(image.reduce(factor), (image.width / factor, image.height / factor))
+    if reduced.size != original:
+        reduced.info[_ORIGINAL_SIZE] = (original, reduced.size)
+    return reduced
+
+
+def _fill_frame(image: Image.Image, extent: tuple[float, float]) -> Image.Image:
+    """Stretch a reduced image whose last row and column hold only a part of a pixel each, to fill its frame."""
+    if extent == image.size:
+        return image
+    return image.resize(image.size, Image.Resampling.BILINEAR, box=(0, 0, *extent))
 
 
 def _to_rgb(image: Image.Image, name: str) -> Image.Image:
@@ -130,7 +179,7 @@ def _to_rgb(image: Image.Image, name: str) -> Image.Image:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, "white")
         return Image.alpha_composite(white, rgba).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _to_8_bit(grey: np.ndarray, name: str) -> np.ndarray:

@@ -9,8 +9,10 @@ Source: Huang et al., Densely Connected Convolutional Networks, https://arxiv.or
 
 # No `from __future__ import annotations` here: the Hub mixin reads the annotations of __init__ as types.
 import dataclasses
+import hashlib
 import inspect
-import os
+import json
+import math
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -47,6 +49,8 @@ class LeukDenseNet(
         preprocessor: How images become pixel_values.
         cam_layer: The layer explained by default, one of `cam_layers`: "denseblock1" ... "denseblock4" (block
             outputs, before norm5) or "norm5" (after its ReLU: the features that are averaged for the logits).
+        temperature: The logits are divided by it before the softmax (Guo et al. 2017,
+            https://arxiv.org/abs/1706.04599); positive; 1 leaves the probabilities uncalibrated.
         growth_rate: Channels added by each dense layer.
         block_config: Dense layers in each block.
         bn_size: Bottleneck width, in growth rates.
@@ -67,6 +71,7 @@ class LeukDenseNet(
         class_names: Sequence[str] = CLASS_NAMES,
         preprocessor: Preprocessor = Preprocessor(),  # noqa: B008 - frozen
         cam_layer: str = "denseblock4",
+        temperature: float = 1.0,
         growth_rate: int = 32,
         block_config: Sequence[int] = (6, 12, 24, 16),
         bn_size: int = 4,
@@ -80,6 +85,9 @@ class LeukDenseNet(
             raise ValueError(f"class_names is {class_names!r}; every name must be text that is not empty")
         if len(set(self.class_names)) < len(self.class_names):
             raise ValueError(f"class_names has a name twice: {', '.join(self.class_names)}")
+        if not (isinstance(temperature, (int, float)) and math.isfinite(temperature) and temperature > 0):
+            raise ValueError(f"temperature is {temperature!r}; give a finite number above 0")
+        self.temperature = float(temperature)
         self.preprocessor = preprocessor
         self.architecture: dict[str, Any] = {
             "growth_rate": growth_rate,
@@ -140,21 +148,40 @@ class LeukDenseNet(
             ImageError: If an image cannot be used.
         """
         several: Any = images if isinstance(images, (list, tuple)) else [images]
-        return torch.from_numpy(self.preprocessor([load_image(image) for image in several]))
+        side = self.preprocessor.sufficient_side
+        return torch.from_numpy(self.preprocessor([load_image(image, reduce_to=side) for image in several]))
 
     def enhance(self, image: ImageSource) -> Image.Image:
         """Show an image as the network sees it before normalisation: RGB uint8, squashed, CLAHE applied."""
         return self.preprocessor.enhance(load_image(image))
 
     @property
+    def settings(self) -> dict[str, Any]:
+        """The arguments of `__init__` that make this model."""
+        return {
+            "class_names": self.class_names,
+            "preprocessor": self.preprocessor,
+            "cam_layer": self.cam_layer,
+            "temperature": self.temperature,
+            **self.architecture,
+        }
+
+    def identity(self) -> str:
+        """Compute the SHA-256 of weights and settings: 64 hexadecimal digits, the same for any dtype and device."""
+        digest = hashlib.sha256(json.dumps(self.config["leuk_hf"], sort_keys=True).encode())
+        for name, tensor in sorted(self.state_dict().items()):
+            digest.update(f"{name} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.detach().cpu().float().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    @property
     def config(self) -> dict[str, Any]:
         """What config.json holds: our settings, and what timm alone needs to load the weights."""
         settings = {
             "schema_version": checkpoint_io.SCHEMA_VERSION,
+            **self.settings,
             "class_names": list(self.class_names),
             "preprocessor": dataclasses.asdict(self.preprocessor),
-            "cam_layer": self.cam_layer,
-            **self.architecture,
         }
         size = self.preprocessor.image_size
         return {
@@ -281,13 +308,8 @@ class LeukDenseNet(
         Returns:
             A new model in evaluation mode; this one is untouched.
         """
-        stored: dict[str, Any] = {
-            "class_names": self.class_names,
-            "preprocessor": self.preprocessor,
-            "cam_layer": self.cam_layer,
-            **self.architecture,
-        }
-        model = type(self)(**{**stored, **settings})
+        # A temperature belongs to the weights and classes it was fitted to.
+        model = type(self)(**{**self.settings, "temperature": 1.0, **settings})
         state_dict = dict(self.state_dict())
         if model.class_names != self.class_names:
             state_dict.update(model._classifier_state())
@@ -330,8 +352,3 @@ class LeukDenseNet(
             **kwargs: `results`, the content of a results.json that belongs to these weights.
         """
         return render_model_card(self._hub_mixin_info.model_card_data, self.config, **kwargs)
-
-
-def checkpoint_source() -> str | None:
-    """Tell which checkpoint the demo and the scripts use by default: `LEUK_MODEL`, else the shipped one (None)."""
-    return os.environ.get("LEUK_MODEL") or None

@@ -1,8 +1,9 @@
 """From images to predictions: class, probabilities, and what to be careful about.
 
 Shared contract: images are whatever `load_image` takes; probabilities are floats by class name, summing to 1.
-This version's probabilities are the softmax of the logits, not calibrated, and no image is refused for its
-content: a photo of a cat gets a class too. Each prediction's `reasons` say what is known to be doubtful.
+Probabilities are the softmax of the logits over the checkpoint's temperature; no image is refused for its content: a
+photo of a cat gets a class too. Each prediction's `reasons` say what is known to be doubtful. Importing this module
+imports no torch.
 """
 
 from __future__ import annotations
@@ -10,15 +11,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from PIL import Image
 
-from leuk_hf.errors import LeukError
-from leuk_hf.image_io import ImageSource, load_image
-from leuk_hf.model import LeukDenseNet, checkpoint_source
+from leuk_hf.backends import Predictor, as_predictor
+from leuk_hf.image_io import ImageSource, load_image, original_size
+
+if TYPE_CHECKING:
+    from leuk_hf.model import LeukDenseNet
 
 SET_COVERAGE = 0.95
 _CLOSE_CALL = 0.5
@@ -51,30 +53,8 @@ class Prediction:
         return {**dataclasses.asdict(self), "prediction_set": list(self.prediction_set), "reasons": list(self.reasons)}
 
 
-def load_predictor(
-    source: str | Path | None = None,
-    *,
-    backend: Literal["auto", "torch"] = "auto",
-    revision: str | None = None,
-) -> LeukDenseNet:
-    """Load what `predict` needs.
-
-    Args:
-        source: Checkpoint folder or Hub id; by default the one named by `LEUK_MODEL`, else the shipped one.
-        backend: "torch", or "auto", which is torch in this version.
-        revision: Branch, tag or commit of a Hub id.
-
-    Raises:
-        CheckpointError: If the checkpoint cannot be loaded.
-        LeukError: If the backend is unknown.
-    """
-    if backend not in ("auto", "torch"):
-        raise LeukError(f"there is no backend {backend!r}; this version has torch (also as auto)")
-    return LeukDenseNet.from_pretrained(source or checkpoint_source(), revision=revision)
-
-
 def predict(
-    model: LeukDenseNet,
+    model: Predictor | LeukDenseNet,
     images: ImageSource | Iterable[ImageSource],
     *,
     batch_size: int = 8,
@@ -82,7 +62,7 @@ def predict(
     """Classify images.
 
     Args:
-        model: From `LeukDenseNet.from_pretrained` or `load_predictor`; used in evaluation mode.
+        model: From `load_predictor` or `LeukDenseNet.from_pretrained`; used in evaluation mode.
         images: One image or several: path, bytes, PIL image, or uint8 array (H, W, 3), RGB. An array with four
             dimensions is a batch.
         batch_size: Images per forward pass, at least 1; does not change the answers beyond rounding.
@@ -96,36 +76,12 @@ def predict(
     """
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}; give at least 1")
+    predictor = as_predictor(model)
     predictions: list[Prediction] = []
-    for batch in _batches(_one_by_one(images), batch_size):
-        logits = compute_logits(model, model.preprocess(batch))
-        predictions += [interpret(model, row, image) for row, image in zip(logits, batch, strict=True)]
+    for batch in _batches(_one_by_one(images, predictor.preprocessor.sufficient_side), batch_size):
+        logits = predictor.run(predictor.preprocessor(batch)).logits
+        predictions += [interpret(predictor, row, image) for row, image in zip(logits, batch, strict=True)]
     return predictions
-
-
-def compute_logits(model: LeukDenseNet, pixel_values: torch.Tensor) -> np.ndarray:
-    """Run one forward pass in evaluation mode, leaving the model's mode as it was.
-
-    Several threads may share a model that is in evaluation mode; one in training mode they may not.
-
-    Args:
-        model: On any device.
-        pixel_values: float32 (N, 3, H, W).
-
-    Returns:
-        float64 (N, K).
-    """
-    modes = [(module, module.training) for module in model.modules() if module.training]
-    parameter = next(model.parameters())
-    try:
-        if modes:
-            model.eval()
-        with torch.no_grad():
-            logits = model(pixel_values.to(parameter.device, parameter.dtype))
-    finally:
-        for module, training in modes:
-            module.training = training
-    return logits.cpu().double().numpy()
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -134,15 +90,15 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return exponentials / exponentials.sum(axis=-1, keepdims=True)
 
 
-def interpret(model: LeukDenseNet, logits: np.ndarray, image: Image.Image) -> Prediction:
+def interpret(model: Predictor | LeukDenseNet, logits: np.ndarray, image: Image.Image) -> Prediction:
     """Turn one image's logits into its prediction.
 
     Args:
-        model: For class names and image size.
-        logits: float64 (K,).
-        image: RGB, as decoded: its size decides some of the cautions.
+        model: For class names, temperature and image size.
+        logits: float64 (K,), before the temperature.
+        image: RGB, from `load_image`: its original size decides some of the cautions.
     """
-    probabilities = softmax(logits)
+    probabilities = softmax(logits / model.temperature)
     order = np.argsort(-probabilities, kind="stable")
     needed = int(np.searchsorted(np.cumsum(probabilities[order]), SET_COVERAGE)) + 1
     names = model.class_names
@@ -159,11 +115,11 @@ def interpret(model: LeukDenseNet, logits: np.ndarray, image: Image.Image) -> Pr
 def _cautions(descending: np.ndarray, image: Image.Image, image_size: int) -> Iterator[str]:
     if descending[0] < _CLOSE_CALL:
         yield "No class has even half of the probability: the model cannot tell."
-    longer, shorter = max(image.size), min(image.size)
-    if longer > 1.6 * shorter:
-        yield f"The image is {image.width}x{image.height} pixels; squashed to a square, its cells are distorted."
-    if shorter < image_size / 2:
-        yield f"The image is small ({image.width}x{image.height} pixels); it was enlarged to {image_size} pixels."
+    width, height = original_size(image)
+    if max(width, height) > 1.6 * min(width, height):
+        yield f"The image is {width}x{height} pixels; squashed to a square, its cells are distorted."
+    if min(width, height) < image_size / 2:
+        yield f"The image is small ({width}x{height} pixels); it was enlarged to {image_size} pixels."
     pixels = np.asarray(image.resize((64, 64)), dtype=np.int16)
     if np.ptp(pixels, axis=2).max() < 12:
         yield "The image has no colour; the model was trained on stained, coloured smears."
@@ -171,15 +127,15 @@ def _cautions(descending: np.ndarray, image: Image.Image, image_size: int) -> It
         yield "The image is nearly uniform; it does not look like a smear field."
 
 
-def _one_by_one(images: ImageSource | Iterable[ImageSource]) -> Iterator[Image.Image]:
+def _one_by_one(images: ImageSource | Iterable[ImageSource], reduce_to: int) -> Iterator[Image.Image]:
     single = isinstance(images, (str, Path, bytes, bytearray, memoryview, Image.Image))
     if single or (isinstance(images, np.ndarray) and images.ndim < 4) or not isinstance(images, Iterable):
-        yield load_image(images)  # type: ignore[arg-type]
+        yield load_image(images, reduce_to=reduce_to)  # type: ignore[arg-type]
         return
     image: Any
     for number, image in enumerate(images):
         named = isinstance(image, (str, Path)) or bool(getattr(image, "filename", ""))
-        yield load_image(image, name=None if named else f"image {number}")
+        yield load_image(image, name=None if named else f"image {number}", reduce_to=reduce_to)
 
 
 def _batches(images: Iterator[Image.Image], batch_size: int) -> Iterator[list[Image.Image]]:

@@ -25,6 +25,8 @@ _RESAMPLING = {
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
+_REDUCING_GAP = 3
+_ANNOTATION_SIDE = 896  # twice the edge of the copy that annotation is looked for in
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +76,15 @@ class Preprocessor:
                 f"clahe_clip_limit {self.clahe_clip_limit!r} and clahe_tiles {self.clahe_tiles!r} must be positive"
             )
 
+    @property
+    def sufficient_side(self) -> int:
+        """Shorter side, in pixels, to which `load_image` may reduce a larger image without harm (`reduce_to`).
+
+        Three times what resizing takes from it (Pillow's `reducing_gap` of 3), and more than annotation is found in.
+        """
+        resized = _REDUCING_GAP * self.image_size
+        return max(resized, _ANNOTATION_SIDE) if self.annotation_removal else resized
+
     def enhance(self, image: Image.Image) -> Image.Image:
         """Remove annotation, resize and equalise, as set: the image as the network sees it, before normalisation.
 
@@ -83,29 +94,39 @@ class Preprocessor:
         Returns:
             RGB uint8, (image_size, image_size).
         """
+        return Image.fromarray(self._enhanced(image))
+
+    def _enhanced(self, image: Image.Image) -> np.ndarray:
         if self.annotation_removal:
             image, _ = remove_annotation(image)
-        resized = image.resize((self.image_size, self.image_size), _RESAMPLING[self.interpolation])
+        size = (self.image_size, self.image_size)
+        pixels = np.asarray(image if image.size == size else image.resize(size, _RESAMPLING[self.interpolation]))
         if not self.clahe:
-            return resized
-        lab = cv2.cvtColor(np.asarray(resized), cv2.COLOR_RGB2LAB)
+            return pixels
+        lab = cv2.cvtColor(pixels, cv2.COLOR_RGB2LAB)
         # Made for each call: a CLAHE object keeps buffers and is not thread-safe.
         equaliser = cv2.createCLAHE(self.clahe_clip_limit, (self.clahe_tiles, self.clahe_tiles))
-        lab[..., 0] = equaliser.apply(np.ascontiguousarray(lab[..., 0]))
-        return Image.fromarray(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB))
+        cv2.insertChannel(equaliser.apply(cv2.extractChannel(lab, 0)), lab, 0)
+        return cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
 
     def normalise(self, enhanced: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
         """Turn enhanced images into pixel_values.
 
         Args:
-            enhanced: uint8 (N, H, W, 3), RGB.
+            enhanced: uint8 (N, H, W, 3), RGB; at least one.
 
         Returns:
             float32 (N, 3, H, W), contiguous.
         """
-        scaled = np.asarray(enhanced, dtype=np.float32) / np.float32(255)
-        normalised = (scaled - np.array(self.mean, dtype=np.float32)) / np.array(self.std, dtype=np.float32)
-        return np.ascontiguousarray(normalised.transpose(0, 3, 1, 2))
+        height, width, channels = enhanced[0].shape
+        pixel_values = np.empty((len(enhanced), channels, height, width), dtype=np.float32)
+        mean = np.array(self.mean, dtype=np.float32).reshape(3, 1, 1)
+        std = np.array(self.std, dtype=np.float32).reshape(3, 1, 1)
+        for field, values in zip(enhanced, pixel_values, strict=True):  # one by one they stay in the cache
+            np.divide(field.transpose(2, 0, 1), np.float32(255), out=values, dtype=np.float32)
+            values -= mean
+            values /= std
+        return pixel_values
 
     def __call__(self, images: Iterable[Image.Image]) -> np.ndarray:
         """Turn RGB images into pixel_values: float32 (N, 3, image_size, image_size).
@@ -113,7 +134,7 @@ class Preprocessor:
         Args:
             images: RGB uint8, any sizes; at least one.
         """
-        return self.normalise(np.stack([np.asarray(self.enhance(image)) for image in images]))
+        return self.normalise([self._enhanced(image) for image in images])
 
     def to_image(self, pixel_values: np.ndarray) -> Image.Image:
         """Undo the normalisation for display; exact for values that came from `normalise`.

@@ -8,9 +8,17 @@ so colours compare places in one image, never two images.
 
 from __future__ import annotations
 
+import functools
+
 import cv2
 import numpy as np
 from PIL import Image
+
+
+@functools.cache
+def _turbo() -> np.ndarray:
+    levels = np.arange(256, dtype=np.uint8).reshape(256, 1)
+    return cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_TURBO), cv2.COLOR_BGR2RGB)
 
 
 def to_heatmap(attribution: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -38,7 +46,7 @@ def to_heatmap(attribution: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     reduced = cv2.resize(positive / peak, fitting, interpolation=cv2.INTER_AREA)
     enlarged = cv2.resize(reduced, size, interpolation=cv2.INTER_LINEAR)
     # Enlarging can miss the peak between pixels; scale again so that the hottest pixel is 1.
-    return np.clip(enlarged / enlarged.max(), 0, 1)
+    return np.divide(enlarged, enlarged.max(), out=enlarged)
 
 
 def colourise(heatmap: np.ndarray) -> np.ndarray:
@@ -47,8 +55,9 @@ def colourise(heatmap: np.ndarray) -> np.ndarray:
     Args:
         heatmap: float (H, W) in [0, 1].
     """
-    levels = np.round(np.clip(heatmap, 0, 1) * 255).astype(np.uint8)
-    return cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_TURBO), cv2.COLOR_BGR2RGB)
+    levels = np.clip(heatmap, 0, 1)
+    np.rint(np.multiply(levels, 255, out=levels), out=levels)
+    return cv2.applyColorMap(levels.astype(np.uint8), _turbo())
 
 
 def overlay(image: Image.Image, heatmap: np.ndarray, *, opacity: float = 0.45) -> Image.Image:

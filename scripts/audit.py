@@ -19,7 +19,7 @@ from leuk_hf.errors import DataError, LeukError
 if TYPE_CHECKING:
     from datasets import Dataset
 
-    from leuk_hf.model import LeukDenseNet
+    from leuk_hf.backends import Predictor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,16 +92,14 @@ def load_classifier(reference: str) -> Callable[..., Any]:
     return classifier
 
 
-def identity_of(arguments: Arguments, model: LeukDenseNet | None) -> str:
+def identity_of(arguments: Arguments, predictor: Predictor | None) -> str:
     """Tell the audited classifier from any other: a SHA-256 of its weights, or of its file with its name."""
     import hashlib
 
+    if predictor is not None:
+        return predictor.identity
     digest = hashlib.sha256((arguments.classifier or "").encode())
-    if model is None:
-        digest.update(Path(str(arguments.classifier).rpartition(":")[0]).read_bytes())
-    else:
-        for name, tensor in model.state_dict().items():
-            digest.update(name.encode() + tensor.cpu().float().numpy().tobytes())
+    digest.update(Path(str(arguments.classifier).rpartition(":")[0]).read_bytes())
     return digest.hexdigest()
 
 
@@ -132,15 +130,15 @@ def run(arguments: Arguments, command: str) -> str:
     from leuk_hf.audit import audit
     from leuk_hf.audit_rows import BY_NAME
     from leuk_hf.audit_tables import BASELINES, baseline_table
+    from leuk_hf.backends import load_predictor
     from leuk_hf.baselines import measure_baselines, require_forest
+    from leuk_hf.checkpoint_io import checkpoint_source
     from leuk_hf.data import class_names_of, load_smears, without_decoding
     from leuk_hf.evaluation import check_results, merge_results
     from leuk_hf.files import write_text
     from leuk_hf.group_table import read_groups
     from leuk_hf.labels import CLASS_NAMES
-    from leuk_hf.model import checkpoint_source
     from leuk_hf.plots import plot_audit
-    from leuk_hf.prediction import load_predictor
     from leuk_hf.provenance import provenance
     from leuk_hf.splits import read_split
 
@@ -160,14 +158,14 @@ def run(arguments: Arguments, command: str) -> str:
     arguments.output.mkdir(parents=True, exist_ok=True)
     results = arguments.results or arguments.output / "results.json"
     check_results(results)
-    model = None
+    predictor = None
     if arguments.classifier:
         classifier, names = load_classifier(arguments.classifier), arguments.class_names or None
         source = arguments.classifier
     else:
-        model = load_predictor(arguments.model, revision=arguments.revision)
-        classifier = from_leuk(model)
-        names = None if model.class_names == CLASS_NAMES else model.class_names
+        predictor = load_predictor(arguments.model, revision=arguments.revision)
+        classifier = from_leuk(predictor)
+        names = None if predictor.class_names == CLASS_NAMES else predictor.class_names
         source = str(arguments.model or checkpoint_source() or "shipped checkpoint")
     part = (arguments.part or "test") if arguments.split else "all"
     everything = load_smears(
@@ -184,7 +182,7 @@ def run(arguments: Arguments, command: str) -> str:
         dataset = everything.select(read_split(arguments.split, everything, part))
     dataset = dataset.select(sample(dataset, arguments.num_fields, arguments.seed))
     encoded = [row["image"] for row in without_decoding(dataset)]
-    identity = identity_of(arguments, model)
+    identity = identity_of(arguments, predictor)
     report = audit(
         classifier,
         [image["path"] if image["bytes"] is None else image["bytes"] for image in encoded],
@@ -199,7 +197,8 @@ def run(arguments: Arguments, command: str) -> str:
         progress=True,
     )
     name = arguments.name or f"{source}, {part}"
-    entry = {"part": part, "identity": identity, **report.to_dict(), **provenance(command)}
+    backend = None if predictor is None else predictor.description
+    entry = {"part": part, "identity": identity, "backend": backend, **report.to_dict(), **provenance(command)}
     merge_results(results, "audit", name, entry)
     title = f"{name}: {len(dataset)} fields"
     plot_audit(entry, arguments.output / "audit.png", title=title)

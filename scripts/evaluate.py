@@ -82,11 +82,11 @@ def classes_left_out(asked: Sequence[str], class_names: Sequence[str]) -> list[s
 
 def run(arguments: Arguments, command: str) -> tuple[str, dict]:
     """Evaluate and write; gives name and content of the entry that went into results.json."""
+    from leuk_hf.backends import load_predictor
     from leuk_hf.data import load_smears
     from leuk_hf.evaluation import evaluate, merge_results, write_plots
     from leuk_hf.files import replacing
     from leuk_hf.labels import CLASS_NAMES
-    from leuk_hf.prediction import load_predictor
     from leuk_hf.provenance import provenance
     from leuk_hf.splits import read_split
 
@@ -97,9 +97,9 @@ def run(arguments: Arguments, command: str) -> tuple[str, dict]:
     if arguments.part and not arguments.split:
         raise DataError(f"part {arguments.part!r} needs the --split table that defines it")
     part = (arguments.part or "test") if arguments.split else "all"
-    model = load_predictor(arguments.model, revision=arguments.revision)
-    names = None if model.class_names == CLASS_NAMES else model.class_names
-    left_out = classes_left_out(arguments.without, model.class_names)
+    predictor = load_predictor(arguments.model, revision=arguments.revision)
+    names = None if predictor.class_names == CLASS_NAMES else predictor.class_names
+    left_out = classes_left_out(arguments.without, predictor.class_names)
     protocol = protocol_of(arguments) + (f", without {' and '.join(left_out)}" if left_out else "")
     dataset = load_smears(
         arguments.source,
@@ -112,12 +112,17 @@ def run(arguments: Arguments, command: str) -> tuple[str, dict]:
     if arguments.split:
         dataset = dataset.select(read_split(arguments.split, dataset, part))
     if left_out:
-        kept = [row for row, label in enumerate(dataset["label"]) if model.class_names[label] not in left_out]
+        kept = [row for row, label in enumerate(dataset["label"]) if predictor.class_names[label] not in left_out]
         dataset = dataset.select(kept)
     # Before the minutes that evaluating takes, but after all that a user may mistake.
     arguments.output.mkdir(parents=True, exist_ok=True)
-    results = evaluate(model, dataset, batch_size=arguments.batch_size, progress=True)
-    entry = {"part": part, **results.summary(seed=arguments.seed), **provenance(command)}
+    results = evaluate(predictor, dataset, batch_size=arguments.batch_size, progress=True)
+    entry = {
+        "part": part,
+        "backend": predictor.description,
+        **results.summary(seed=arguments.seed),
+        **provenance(command),
+    }
     merge_results(arguments.output / "results.json", "protocols", protocol, entry)
     table = arguments.output / "predictions.csv"
     with replacing(table) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
@@ -127,7 +132,7 @@ def run(arguments: Arguments, command: str) -> tuple[str, dict]:
             true, predicted = results.class_names[label], results.class_names[row.argmax()]
             writer.writerow([path, true, predicted, *(f"{value:.6f}" for value in row)])
     title = f"{protocol}, part {part} ({len(dataset)} fields)"
-    write_plots(model, dataset, results, arguments.output, title=title)
+    write_plots(predictor, dataset, results, arguments.output, title=title)
     return protocol, entry
 
 

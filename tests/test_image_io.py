@@ -11,10 +11,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from leuk_hf.errors import ImageError
-from leuk_hf.image_io import MIN_SIDE, load_image
+from leuk_hf.image_io import MIN_SIDE, load_image, original_size
 
 
 def noise(height: int = 24, width: int = 32, channels: int = 3, seed: int = 0) -> np.ndarray:
@@ -46,6 +46,9 @@ def assert_refused(source, *parts: str, name: str | None = None) -> None:
     with pytest.raises(ImageError) as caught:
         load_image(source, name=name)
     message = str(caught.value)
+    with pytest.raises(ImageError) as caught:
+        load_image(source, name=name, reduce_to=MIN_SIDE)
+    assert str(caught.value) == message
     assert "\n" not in message
     assert 20 < len(message) < 400
     for part in parts:
@@ -129,10 +132,19 @@ DAMAGED = {
     "JPEG2000": encoded(PHOTO, "JPEG2000"),
 }
 
+LARGE = Image.fromarray(noise(90, 130))
+DAMAGED_LARGE = DAMAGED | {
+    "JPEG": encoded(LARGE, "JPEG", exif=Image.Exif()),
+    "PNG": encoded(LARGE, "PNG"),
+    "TIFF": encoded(LARGE, "TIFF", compression="tiff_lzw"),
+    "WEBP": encoded(LARGE, "WEBP"),
+    "MPO": encoded(LARGE, "MPO", save_all=True, append_images=[PHOTO]),
+}
 
-def load_or_refuse(content: bytes) -> None:
+
+def load_or_refuse(content: bytes, reduce_to: int | None) -> None:
     try:
-        image = load_image(content, name="damaged.bin")
+        image = load_image(content, name="damaged.bin", reduce_to=reduce_to)
     except ImageError as error:
         assert str(error).startswith("damaged.bin ")
         assert "\n" not in str(error)
@@ -142,11 +154,12 @@ def load_or_refuse(content: bytes) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("reduce_to", [None, MIN_SIDE])
 @pytest.mark.parametrize("kind", DAMAGED)
-def test_damage_never_raises_anything_else(kind):
-    content = DAMAGED[kind]
+def test_damage_never_raises_anything_else(kind, reduce_to):
+    content = DAMAGED[kind] if reduce_to is None else DAMAGED_LARGE[kind]
     for end in {*range(0, min(120, len(content))), *range(0, len(content), max(1, len(content) // 60))}:
-        load_or_refuse(content[:end])
+        load_or_refuse(content[:end], reduce_to)
     generator = np.random.default_rng(0)
     for _ in range(150):
         damaged = bytearray(content)
@@ -154,7 +167,7 @@ def test_damage_never_raises_anything_else(kind):
         reach = len(content) if generator.random() < 0.4 else min(200, len(content))
         for position in generator.integers(0, reach, 3):
             damaged[position] = generator.integers(256)
-        load_or_refuse(bytes(damaged))
+        load_or_refuse(bytes(damaged), reduce_to)
 
 
 @pytest.mark.parametrize("kind", ["path", "text path", "bytes", "memoryview", "image", "array"])
@@ -296,3 +309,97 @@ def test_smallest_side_is_accepted(tmp_path: Path):
     path = tmp_path / "small.png"
     PHOTO.resize((MIN_SIDE, MIN_SIDE)).save(path)
     assert load_image(path).size == (MIN_SIDE, MIN_SIDE)
+
+
+# Smooth, unlike on every side, so that a shift by one pixel of hundreds shows.
+WAVES = np.sin(np.linspace(0, 9, 640))[None, :, None] * np.cos(np.linspace(0, 7, 480))[:, None, None]
+FIELD = Image.fromarray(np.round(128 + 100 * WAVES * (1, -1, 0.5) + (0, 10, 60)).astype(np.uint8))
+ENCODINGS = {
+    "JPEG": {"quality": 95},
+    "progressive JPEG": {"quality": 95, "progressive": True},
+    "PNG": {},
+    "TIFF": {},
+    "WEBP": {"quality": 95},
+    "JPEG2000": {},
+    "MPO": {"quality": 95, "save_all": True, "append_images": [PHOTO]},
+}
+
+
+def squared(image: Image.Image, edge: int = 32) -> np.ndarray:
+    return np.asarray(image.resize((edge, edge), Image.Resampling.BILINEAR)).astype(int)
+
+
+@pytest.mark.parametrize("size", [(640, 480), (637, 479), (601, 479)])
+@pytest.mark.parametrize("kind", ENCODINGS)
+def test_reduced_images_show_what_the_whole_ones_show(kind, size):
+    content = encoded(FIELD.crop((0, 0, *size)), kind.removeprefix("progressive "), **ENCODINGS[kind])
+    reduced = load_image(content, reduce_to=96)
+    assert reduced.mode == "RGB"
+    assert reduced.size in {(-(-size[0] // factor), -(-size[1] // factor)) for factor in (4, 5)}
+    assert original_size(reduced) == size
+    difference = np.abs(squared(reduced) - squared(load_image(content)))
+    assert difference.max() <= 3
+    assert difference.mean() < 0.6
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK", "P", "RGBA", "I;16"])
+def test_every_mode_is_reduced_after_its_conversion(mode):
+    grey = np.asarray(FIELD)[..., 0].astype(np.uint16) * 257
+    image = Image.fromarray(grey) if mode == "I;16" else FIELD.convert(mode)
+    content = encoded(image, "JPEG" if mode in ("L", "CMYK") else "PNG")
+    reduced = load_image(content, reduce_to=100)
+    assert (reduced.mode, reduced.size) == ("RGB", (160, 120))
+    assert np.abs(squared(reduced) - squared(load_image(content))).max() <= 2
+
+
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "TIFF", "WEBP"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_reduced_images_are_upright_and_so_is_their_original_size(image_format, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = encoded(FIELD.crop((0, 0, 637, 479)), image_format, exif=exif)
+    reduced, whole = load_image(content, reduce_to=100), load_image(content)
+    assert original_size(reduced) == whole.size == ((637, 479) if orientation < 5 else (479, 637))
+    assert np.abs(squared(reduced) - squared(whole)).max() <= 3
+
+
+@pytest.mark.parametrize("reduce_to", [241, 480, 10_000])
+def test_images_less_than_twice_as_large_stay_as_they_are(reduce_to):
+    content = encoded(FIELD, "JPEG")
+    image = load_image(content, reduce_to=reduce_to)
+    assert image.tobytes() == load_image(content).tobytes()
+    assert original_size(image) == (640, 480)
+
+
+@pytest.mark.parametrize("size", [(640, 480), (33, 900), (32, 32), (31, 31)])
+def test_no_side_falls_below_what_is_asked(size):
+    for image_format in ("JPEG", "PNG"):
+        image = load_image(encoded(FIELD.resize(size), image_format), reduce_to=MIN_SIDE)
+        assert MIN_SIDE <= min(image.size) < 2 * MIN_SIDE + 1
+
+
+def test_given_images_are_reduced_but_not_changed():
+    lazy = Image.open(io.BytesIO(encoded(FIELD, "JPEG")))
+    assert load_image(lazy, reduce_to=100).size == (160, 120)
+    assert lazy.size == (640, 480)
+    assert load_image(np.asarray(FIELD), reduce_to=100).size == (160, 120)
+
+
+def test_original_size_is_known_after_a_second_loading_and_forgotten_after_a_crop():
+    reduced = load_image(encoded(FIELD, "JPEG"), reduce_to=100)
+    assert original_size(load_image(reduced)) == (640, 480)
+    assert original_size(load_image(reduced, reduce_to=30)) == (640, 480)
+    assert original_size(reduced.crop((0, 0, 50, 60))) == (50, 60)
+    assert original_size(FIELD) == (640, 480)
+
+
+def test_a_file_cannot_claim_an_original_size():
+    texts = PngImagePlugin.PngInfo()
+    texts.add_text("leuk_hf.original_size", "9")
+    assert original_size(load_image(encoded(FIELD, "PNG", pnginfo=texts))) == (640, 480)
+    assert original_size(load_image(encoded(FIELD, "PNG", pnginfo=texts), reduce_to=100)) == (640, 480)
+
+
+def test_reducing_below_the_smallest_side_is_refused():
+    with pytest.raises(ValueError, match="reduce_to is 15"):
+        load_image(FIELD, reduce_to=MIN_SIDE - 1)

@@ -31,6 +31,12 @@ def test_importing_the_package_is_light():
     assert not modules_after("import leuk_hf") & {"torch", "numpy", "gradio", "PIL", "huggingface_hub"}
 
 
+def test_predicting_needs_no_torch_before_the_model():
+    loaded = modules_after("from leuk_hf import predict, load_predictor; import leuk_hf.explanation")
+    assert "numpy" in loaded
+    assert not loaded & {"torch", "timm", "captum", "huggingface_hub", "openvino", "onnxruntime"}
+
+
 def test_predicting_needs_no_training_packages():
     loaded = modules_after("from leuk_hf import predict, LeukDenseNet")
     assert "torch" in loaded  # the check can fail

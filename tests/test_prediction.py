@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from leuk_hf import Prediction, load_predictor, predict
-from leuk_hf.errors import ImageError, LeukError
+from leuk_hf.errors import ImageError
 from leuk_hf.prediction import interpret, softmax
 from leuk_hf.synthetic import render_smear
 
@@ -48,6 +48,23 @@ def test_prediction_set_by_hand(tiny_model, smear):
     assert answer.prediction_set == ("Early Pre-B", "Benign", "Pro-B")
     assert answer.in_distribution_score == pytest.approx(0)
     assert interpret(tiny_model, np.log([0.01, 0.97, 0.01, 0.01]), smear).prediction_set == ("Early Pre-B",)
+
+
+def test_temperature_divides_the_logits(tiny_model, smear):
+    warmer = tiny_model.adapted(temperature=2.0)
+    logits = tiny_model(tiny_model.preprocess(smear))[0].detach().double()
+    expected = torch.softmax(logits / 2, dim=0)
+    answer = predict(warmer, smear)[0]
+    np.testing.assert_allclose(list(answer.probabilities.values()), expected.numpy(), rtol=1e-12)
+    assert answer.in_distribution_score == pytest.approx(float(torch.logsumexp(logits, dim=0)))
+    assert answer.label == predict(tiny_model, smear)[0].label
+    assert warmer.adapted().temperature == 1.0  # it belongs to the weights it was fitted to
+
+
+@pytest.mark.parametrize("temperature", [0, -1.0, float("nan"), float("inf"), "1"])
+def test_temperature_must_be_positive(tiny_model, temperature):
+    with pytest.raises(ValueError, match="temperature is"):
+        tiny_model.adapted(temperature=temperature)
 
 
 def test_softmax_survives_huge_logits():
@@ -105,15 +122,10 @@ def test_threads_agree(tiny_model, smear):
     assert answers == [expected] * 8
 
 
-def test_load_predictor_knows_its_backends():
-    with pytest.raises(LeukError, match="no backend 'tpu'"):
-        load_predictor(backend="tpu")
-
-
 def test_environment_names_the_checkpoint(tiny_model, tmp_path, monkeypatch):
     tiny_model.save_pretrained(tmp_path / "mine")
     monkeypatch.setenv("LEUK_MODEL", str(tmp_path / "mine"))
-    assert load_predictor().architecture["growth_rate"] == 8
+    assert load_predictor().torch_model().architecture["growth_rate"] == 8
 
 
 def test_to_dict_has_the_documented_fields(tiny_model, smear):

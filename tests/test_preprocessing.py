@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from concurrent.futures import ThreadPoolExecutor
 
 import cv2
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from leuk_hf.image_io import load_image
 from leuk_hf.preprocessing import Preprocessor
 from leuk_hf.synthetic import render_smear
 
@@ -91,6 +93,38 @@ def test_to_image_undoes_the_normalisation_exactly(settings):
     enhanced = np.stack([levels, levels[::-1], np.roll(levels, 77)], axis=-1).reshape(16, 16, 3)
     preprocessor = Preprocessor(image_size=32, **settings)
     assert np.array_equal(np.asarray(preprocessor.to_image(preprocessor.normalise(enhanced[None])[0])), enhanced)
+
+
+@pytest.mark.parametrize("settings", [{}, {"mean": (0.5, 0.1, 0.9), "std": (0.013, 1.0, 3.7)}])
+def test_normalisation_is_exact_to_the_bit(settings):
+    preprocessor = Preprocessor(image_size=32, **settings)
+    enhanced = np.random.default_rng(0).integers(0, 256, (3, 8, 40, 3), dtype=np.uint8)
+    mean, std = np.float32(preprocessor.mean), np.float32(preprocessor.std)
+    expected = ((enhanced.astype(np.float32) / np.float32(255) - mean) / std).transpose(0, 3, 1, 2)
+    for given in (enhanced, list(enhanced), np.asfortranarray(enhanced)):
+        assert np.array_equal(preprocessor.normalise(given), expected)
+
+
+@pytest.fixture(scope="module")
+def photo() -> bytes:
+    buffer = io.BytesIO()
+    render_smear("Pre-B", seed=1, image_size=1800).crop((0, 0, 1799, 1797)).save(buffer, format="JPEG", quality=92)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("annotation_removal", [False, True])
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic", "lanczos"])
+def test_sufficient_side_suffices(photo, annotation_removal, interpolation):
+    preprocessor = Preprocessor(
+        image_size=64, clahe=False, interpolation=interpolation, annotation_removal=annotation_removal
+    )
+    side = preprocessor.sufficient_side
+    assert side == (896 if annotation_removal else 192)
+    whole, reduced = load_image(photo), load_image(photo, reduce_to=side)
+    assert side <= min(reduced.size) < min(whole.size) / 2 + 1
+    difference = np.abs(np.subtract(preprocessor.enhance(whole), preprocessor.enhance(reduced), dtype=int))
+    assert difference.max() <= 4
+    assert difference.mean() < 0.5
 
 
 def test_to_image_shows_the_enhanced_field():

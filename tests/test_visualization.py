@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -118,3 +119,12 @@ def test_heatmaps_of_another_size_are_refused(size):
 def test_opacity_outside_its_range_is_refused(opacity):
     with pytest.raises(ValueError, match="opacity"):
         overlay(smear(), to_heatmap(RAMP, (60, 40)), opacity=opacity)
+
+
+def test_colours_are_those_of_turbo():
+    levels = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    turbo = cv2.applyColorMap(levels, cv2.COLORMAP_TURBO)[..., ::-1]
+    assert np.array_equal(colourise(levels.astype(np.float32) / 255), turbo)
+    assert np.array_equal(colourise(levels / 255), turbo)
+    beyond = colourise(np.array([[-1e9, -0.1, 1.1, 1e9]], dtype=np.float32))
+    assert np.array_equal(beyond[0], turbo.reshape(256, 3)[[0, 0, 255, 255]])

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import html
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 import numpy as np
 from PIL import Image
 
 from leuk_hf._version import __version__
+from leuk_hf.backends import Predictor, as_predictor
 from leuk_hf.explanation import Explanation, explain
 from leuk_hf.labels import CLASS_NAMES
-from leuk_hf.model import LeukDenseNet
-from leuk_hf.space.uploads import smear_image
+from leuk_hf.space.uploads import overlay_image, smear_image
 from leuk_hf.visualization import overlay
+
+if TYPE_CHECKING:
+    from leuk_hf.model import LeukDenseNet
 
 PREDICTED = "Predicted class"
 EXAMPLES = Path(__file__).parent.parent / "assets" / "examples"
@@ -35,16 +38,19 @@ CSS = """
 BAR = '<div class="leuk-bar">little evidence<div role="img" aria-label="colour scale, blue to red"></div>most</div>'
 
 
-def build_demo(model: LeukDenseNet, *, model_name: str) -> gr.Blocks:
-    """Lay out the page around a model.
+def build_demo(model: Predictor | LeukDenseNet, *, model_name: str) -> gr.Blocks:
+    """Lay out the page around a predictor.
 
     Args:
-        model: In evaluation mode; shared by all visitors.
+        model: From `load_predictor` or `LeukDenseNet.from_pretrained`; shared by all visitors.
         model_name: What to call the checkpoint on the page.
     """
+    predictor = as_predictor(model)
+    layers = predictor.cam_layers
+    default_layer = predictor.cam_layer if predictor.cam_layer in layers else predictor.map_layer
 
     def predict(
-        image: Image.Image, target: str = PREDICTED, layer: str = model.cam_layer, opacity: float = 0.45
+        image: Image.Image, target: str = PREDICTED, layer: str = default_layer, opacity: float = 0.45
     ) -> tuple[dict[str, float], Image.Image, str, tuple[Image.Image, np.ndarray]]:
         """Classify one blood-smear field and explain one class by Grad-CAM. Not for diagnosis.
 
@@ -60,7 +66,7 @@ def build_demo(model: LeukDenseNet, *, model_name: str) -> gr.Blocks:
         if image is None:
             raise gr.Error("There is no image; upload a field first", print_exception=False)
         try:
-            explanation = explain(model, image, target=None if target == PREDICTED else target, layer=layer)
+            explanation = explain(predictor, image, target=None if target == PREDICTED else target, layer=layer)
             shown = _shrink(image)
             heatmap = np.asarray(Image.fromarray(explanation.heatmap).resize(shown.size))
             picture = overlay(shown, heatmap, opacity=opacity)
@@ -79,13 +85,14 @@ def build_demo(model: LeukDenseNet, *, model_name: str) -> gr.Blocks:
             "# leuk_hf\nSorts a field of a stained peripheral blood smear into **Benign** or one of three subtypes of"
             " B-cell acute lymphoblastic leukemia, **Early Pre-B, Pre-B, Pro-B**, and shows where the network found"
             " its evidence."
-            if model.class_names == CLASS_NAMES
-            else f"# leuk_hf\nSorts a field of a blood smear into {', '.join(map(html.escape, model.class_names))}."
+            if predictor.class_names == CLASS_NAMES
+            else f"# leuk_hf\nSorts a field of a blood smear into {html.escape(', '.join(predictor.class_names))}."
         )
         gr.HTML(f'<div class="leuk-notice"><b>{NOTICE}</b> Uploads are deleted after about an hour.</div>')
         with gr.Row():
             with gr.Column():
                 image = smear_image(
+                    reduce_to=max(predictor.preprocessor.sufficient_side, MAX_SHOWN_SIDE),
                     label="Field of view",
                     sources=["upload", "clipboard"],
                     height=340,
@@ -103,10 +110,10 @@ def build_demo(model: LeukDenseNet, *, model_name: str) -> gr.Blocks:
                         cache_examples=False,
                     )
                 with gr.Accordion("What to explain", open=False):
-                    target = gr.Dropdown([PREDICTED, *model.class_names], value=PREDICTED, label="Class")
+                    target = gr.Dropdown([PREDICTED, *predictor.class_names], value=PREDICTED, label="Class")
                     layer = gr.Dropdown(
-                        list(model.cam_layers),
-                        value=model.cam_layer,
+                        list(layers),
+                        value=default_layer,
                         label="Layer",
                         info="Early blocks are finer but know less of the class.",
                     )
@@ -114,10 +121,8 @@ def build_demo(model: LeukDenseNet, *, model_name: str) -> gr.Blocks:
             with gr.Column():
                 words = gr.Markdown(label="Verdict", elem_classes="leuk-verdict")
                 probabilities = gr.Label(label="Class probabilities (not calibrated)", show_heading=False)
-                picture = gr.Image(
+                picture = overlay_image(
                     label="Grad-CAM",
-                    format="png",
-                    interactive=False,
                     height=340,
                     buttons=["fullscreen", "download"],
                     elem_classes="leuk-image",
@@ -127,10 +132,11 @@ def build_demo(model: LeukDenseNet, *, model_name: str) -> gr.Blocks:
                 opacity = gr.Slider(0, 1, value=0.45, step=0.05, label="Heatmap opacity")
         shown = gr.State(None, time_to_live=3600)
         gr.Markdown(
-            f"Model: `{html.escape(model_name)}`, leuk_hf {__version__}, backend torch. The explanation is Captum's"
-            " LayerGradCam, scaled to each image's own maximum: colours compare places, not images. On the public"
-            " data set, networks trained the usual way read stain and background rather than leukocytes: a red spot"
-            " on a cell does not prove that the cell decided."
+            f"Model: `{html.escape(model_name)}`, leuk_hf {__version__}, backend"
+            f" {predictor.description}. The explanation is Grad-CAM (Captum's LayerGradCam; computed in closed form"
+            " for the last block), scaled to each image's own maximum: colours compare places, not images. On the"
+            " public data set, networks trained the usual way read stain and background rather than leukocytes: a red"
+            " spot on a cell does not prove that the cell decided."
         )
         inputs, outputs = [image, target, layer, opacity], [probabilities, picture, words, shown]
         shared: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 2}

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio import processing_utils
 from gradio.data_classes import ImageData
 from PIL import Image
 
 from leuk_hf.errors import ImageError
+from leuk_hf.image_encoding import encode_image
 from leuk_hf.image_io import load_image
 
 
-def smear_image(**settings: Any) -> gr.Image:
+def smear_image(*, reduce_to: int, **settings: Any) -> gr.Image:
     """Make a `gr.Image` that decodes by `load_image`.
 
     gradio's own decoding fails without a word on a wrong file, keeps animations, clips 16-bit images to white, and
@@ -23,18 +26,39 @@ def smear_image(**settings: Any) -> gr.Image:
     beside the source of every subclass.
 
     Args:
+        reduce_to: As for `load_image`.
         **settings: Arguments of `gr.Image`.
     """
     component = gr.Image(**settings)
-    component.preprocess = decode_upload  # type: ignore[method-assign, assignment]
+    component.preprocess = functools.partial(decode_upload, reduce_to=reduce_to)  # type: ignore[method-assign, assignment]
     return component
 
 
-def decode_upload(payload: ImageData | None) -> Image.Image | None:
+def overlay_image(**settings: Any) -> gr.Image:
+    """Make a `gr.Image` for RGB PIL results that encodes by `encode_image`, several times as fast as gradio.
+
+    Args:
+        **settings: Arguments of `gr.Image`.
+    """
+    component = gr.Image(format="png", interactive=False, **settings)
+
+    def postprocess(value: Image.Image | None) -> ImageData | None:
+        if value is None:
+            return None
+        # In gradio's cache, which is emptied like its own files.
+        path = processing_utils.save_bytes_to_cache(encode_image(value), "overlay.png", component.GRADIO_CACHE)
+        return ImageData(path=path, orig_name="overlay.png")
+
+    component.postprocess = postprocess  # type: ignore[method-assign, assignment]
+    return component
+
+
+def decode_upload(payload: ImageData | None, *, reduce_to: int | None = None) -> Image.Image | None:
     """Decode what the browser or a client sent: RGB PIL, or None when nothing was given.
 
     Args:
         payload: A file in gradio's upload folder, or a data URI.
+        reduce_to: As for `load_image`.
 
     Raises:
         gradio.Error: The sentence of the `ImageError`.
@@ -44,8 +68,8 @@ def decode_upload(payload: ImageData | None) -> Image.Image | None:
     name = Path(payload.orig_name).name if payload.orig_name else "the image"
     try:
         if payload.url and payload.url.startswith("data:"):
-            return load_image(_decode_data_uri(payload.url), name=name)
-        return load_image(Path(payload.path or ""), name=name)
+            return load_image(_decode_data_uri(payload.url), name=name, reduce_to=reduce_to)
+        return load_image(Path(payload.path or ""), name=name, reduce_to=reduce_to)
     except ImageError as error:
         raise gr.Error(str(error), title="This image cannot be used", print_exception=False) from error
 

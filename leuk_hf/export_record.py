@@ -1,0 +1,137 @@
+"""What an export says of itself: export.json, beside the graphs in an exported folder or a checkpoint.
+
+Shared contract: nothing here imports torch or a backend. A graph is used only if it is the file that the record
+describes, and was made from the weights and settings that lie beside it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from leuk_hf import checkpoint_io
+from leuk_hf.errors import CheckpointError
+
+RECORD_NAME = "export.json"
+ONNX_NAME = "model.onnx"
+OPENVINO_NAME = "openvino_model.xml"
+OPENVINO_WEIGHTS_NAME = "openvino_model.bin"
+SCHEMA_VERSION = 1
+# What each backend reads, best first.
+_GRAPHS = {"openvino": (OPENVINO_NAME, ONNX_NAME), "onnxruntime": (ONNX_NAME,)}
+_KEYS = {"schema_version", "identity", "settings_sha256", "weights_sha256", "map_layer", "graphs"}
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportRecord:
+    """An export that was found.
+
+    Args:
+        source: Folder or Hub id; None for the shipped checkpoint.
+        download: How a Hub id is read: revision and so on.
+        folder: Where config.json lies on this machine.
+        settings: From `checkpoint_io.read_config`.
+        content: Of export.json.
+    """
+
+    source: str | Path | None
+    download: dict[str, Any]
+    folder: Path
+    settings: dict[str, Any]
+    content: dict[str, Any]
+
+    def graph_for(self, backend: str) -> Path | None:
+        """Find the graph that a backend reads, downloading it when the source is a Hub id.
+
+        Args:
+            backend: "openvino" or "onnxruntime".
+
+        Returns:
+            The file, or None if the export has none for it.
+
+        Raises:
+            CheckpointError: If a file is not the one that was exported.
+        """
+        for name in _GRAPHS[backend]:
+            if name not in self.content["graphs"]:
+                continue
+            names = (name, OPENVINO_WEIGHTS_NAME) if name == OPENVINO_NAME else (name,)
+            paths = [checkpoint_io.locate(self.source, each, **self.download) for each in names]
+            for path in paths:
+                if file_sha256(path) != self.content["graphs"].get(path.name):
+                    raise CheckpointError(f"{path} is not the file that {RECORD_NAME} describes; export it again")
+            return paths[0]
+        return None
+
+    def has_weights(self) -> bool:
+        """Tell whether torch's weights lie beside the graphs; of a Hub repository, whether they may."""
+        is_hub = self.source is not None and not Path(self.source).expanduser().is_dir()
+        return is_hub or (self.folder / checkpoint_io.WEIGHTS_NAME).is_file()
+
+    def fault(self) -> str | None:
+        """Say in a sentence why the graphs may not be used with what lies beside them; None if they may."""
+        weights = self.folder / checkpoint_io.WEIGHTS_NAME
+        changed = weights.is_file() and file_sha256(weights) != self.content["weights_sha256"]
+        if changed or settings_sha256(self.folder / checkpoint_io.CONFIG_NAME) != self.content["settings_sha256"]:
+            what = "weights" if changed else "settings"
+            return f"{self.folder}: the exported graph was made from other {what}; export it again"
+        return None
+
+
+def find_export(source: str | Path | None, **download: Any) -> ExportRecord | None:
+    """Look for an export in a checkpoint.
+
+    Args:
+        source: Folder, Hub id, or None for the shipped checkpoint.
+        **download: As for `checkpoint_io.locate`.
+
+    Raises:
+        CheckpointError: If the source cannot be had, or its export.json cannot be used.
+    """
+    path = checkpoint_io.find(source, RECORD_NAME, **download)
+    if path is None:
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        schema = content["schema_version"]
+        if isinstance(schema, int) and schema > SCHEMA_VERSION:
+            raise CheckpointError(f"{path} has schema_version {schema}; upgrade leuk_hf")
+        if missing := sorted(_KEYS - set(content)):
+            raise ValueError(f"it lacks {missing[0]}")
+        if not isinstance(content["graphs"], dict):
+            raise TypeError("graphs is not an object")
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        if isinstance(error, CheckpointError):
+            raise
+        raise CheckpointError(f"{path} is no record of an export ({error}); export the model again") from error
+    config = checkpoint_io.locate(source, checkpoint_io.CONFIG_NAME, **download)
+    settings = checkpoint_io.read_config(config)
+    if missing := sorted({"class_names", "preprocessor", "cam_layer", "temperature", "block_config"} - set(settings)):
+        raise CheckpointError(f"{config}: missing or unknown leuk_hf settings: {', '.join(missing)}")
+    return ExportRecord(source, download, config.parent, settings, content)
+
+
+def settings_sha256(config: Path) -> str:
+    """Hash what a config.json says to leuk_hf, whatever its order or spacing.
+
+    Args:
+        config: Readable by `checkpoint_io.read_config`.
+    """
+    settings = json.loads(config.read_text(encoding="utf-8"))["leuk_hf"]
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """Hash a file.
+
+    Args:
+        path: The file.
+    """
+    with path.open("rb") as file:
+        digest = hashlib.sha256()
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,182 @@
+"""Predictors over exported graphs: OpenVINO and ONNX Runtime, without torch.
+
+Shared contract: several threads may share a predictor. Nothing is sent anywhere and no code of a model is run: the
+graphs hold standard operations only.
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from leuk_hf.backends import LazyModel, Outputs, Predictor
+from leuk_hf.errors import CheckpointError, LeukError
+
+if TYPE_CHECKING:
+    from leuk_hf.export_record import ExportRecord
+    from leuk_hf.model import LeukDenseNet
+
+OUTPUT_NAMES = ("logits", "probabilities", "maps", "features")
+
+
+class ExportedPredictor(Predictor):
+    """What both backends share: settings and identity come from the record.
+
+    Args:
+        backend: "openvino" or "onnxruntime".
+        record: Of the export.
+    """
+
+    def __init__(self, backend: str, record: ExportRecord) -> None:
+        super().__init__(backend, record.settings, record.content["map_layer"])
+        self._record = record
+        self._torch_model = LazyModel(record.source, record.download)
+
+    @property
+    def identity(self) -> str:
+        """SHA-256 of weights and settings, as recorded by the export."""
+        return self._record.content["identity"]
+
+    @property
+    def cam_layers(self) -> tuple[str, ...]:
+        """The graph's own layer, and all others if torch's weights lie beside it."""
+        if not self._record.has_weights():
+            return (self.map_layer,)
+        blocks = len(self._record.settings["block_config"])
+        return (*(f"denseblock{number + 1}" for number in range(blocks)), "norm5")
+
+    def torch_model(self) -> LeukDenseNet:
+        """Load the weights beside the graph, once."""
+        if not self._record.has_weights():
+            raise LeukError(
+                f"an exported graph explains {self.map_layer} only; for other layers give the checkpoint that it was"
+                " made from, with backend torch"
+            )
+        return self._torch_model()
+
+
+class OpenVinoPredictor(ExportedPredictor):
+    """OpenVINO on the CPU, set for the shortest time of one request.
+
+    Args:
+        graph: openvino_model.xml with its .bin beside it, or an ONNX file.
+        record: Of the export.
+        precision: "auto" is OpenVINO's own choice: bfloat16 where the processor computes in it.
+        num_threads: Of one request; by default one for each core.
+
+    Raises:
+        CheckpointError: If the graph cannot be read.
+        LeukError: If the processor does not compute in the precision.
+    """
+
+    def __init__(self, graph: Path, record: ExportRecord, *, precision: str, num_threads: int | None) -> None:
+        super().__init__("openvino", record)
+        import openvino
+
+        core = openvino.Core()
+        if precision == "bfloat16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+            raise LeukError("this processor does not compute in bfloat16; leave out the precision")
+        options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
+        if precision != "auto":
+            options["INFERENCE_PRECISION_HINT"] = {"float32": "f32", "bfloat16": "bf16"}[precision]
+        if num_threads is not None:
+            options["INFERENCE_NUM_THREADS"] = num_threads
+        try:
+            self._compiled = core.compile_model(core.read_model(graph), "CPU", options)
+            self._outputs = [self._compiled.output(name) for name in OUTPUT_NAMES]
+        except RuntimeError as error:
+            raise CheckpointError(f"{graph} cannot be read by OpenVINO ({_short(error)}); export it again") from error
+        self._version = openvino.__version__.split("-")[0]
+        self._local = threading.local()  # a request serves one thread at a time
+
+    @property
+    def description(self) -> str:
+        """Backend, version and the precision that is really used."""
+        names = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}
+        kind = self._compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+        return f"openvino {self._version}, {names.get(kind, kind)}"
+
+    def run(self, pixel_values: np.ndarray) -> Outputs:
+        """Run one forward pass.
+
+        Args:
+            pixel_values: float32 (N, 3, H, W).
+        """
+        if not hasattr(self._local, "request"):
+            self._local.request = self._compiled.create_infer_request()
+        values = np.ascontiguousarray(pixel_values, dtype=np.float32)
+        found = self._local.request.infer({"pixel_values": values}, share_inputs=True)
+        logits, _, maps, features = (found[output] for output in self._outputs)
+        return Outputs(logits.astype(np.float64), maps, features)
+
+
+class OnnxRuntimePredictor(ExportedPredictor):
+    """ONNX Runtime on the CPU.
+
+    Args:
+        graph: An ONNX file.
+        record: Of the export.
+        precision: "auto" is float32.
+        num_threads: Of one request; by default one for each core.
+
+    Raises:
+        CheckpointError: If the graph cannot be read.
+        LeukError: If bfloat16 is asked for.
+    """
+
+    def __init__(self, graph: Path, record: ExportRecord, *, precision: str, num_threads: int | None) -> None:
+        super().__init__("onnxruntime", record)
+        if precision == "bfloat16":
+            raise LeukError("onnxruntime computes in float32 here; leave out the precision, or take openvino or torch")
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        if num_threads is not None:
+            options.intra_op_num_threads = num_threads
+        try:
+            self._session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # its exceptions share no other base
+            raise CheckpointError(
+                f"{graph} cannot be read by ONNX Runtime ({_short(error)}); export it again"
+            ) from error
+        self.description = f"onnxruntime {onnxruntime.__version__}, float32"
+
+    description = ""
+
+    def run(self, pixel_values: np.ndarray) -> Outputs:
+        """Run one forward pass.
+
+        Args:
+            pixel_values: float32 (N, 3, H, W).
+        """
+        values = np.ascontiguousarray(pixel_values, dtype=np.float32)
+        logits, maps, features = self._session.run(["logits", "maps", "features"], {"pixel_values": values})
+        return Outputs(logits.astype(np.float64), maps, features)
+
+
+def load_exported(
+    backend: str, graph: Path, record: ExportRecord, *, precision: str = "auto", num_threads: int | None = None
+) -> ExportedPredictor:
+    """Build the predictor of a backend.
+
+    Args:
+        backend: "openvino" or "onnxruntime".
+        graph: From `record.graph_for(backend)`.
+        record: Of the export.
+        precision: As for `load_predictor`.
+        num_threads: As for `load_predictor`.
+
+    Raises:
+        CheckpointError: If the graph cannot be read.
+        LeukError: If the precision cannot be had.
+    """
+    kind = OpenVinoPredictor if backend == "openvino" else OnnxRuntimePredictor
+    return kind(graph, record, precision=precision, num_threads=num_threads)
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:160] or type(error).__name__
