@@ -35,6 +35,7 @@ MAX_PIXELS = 64_000_000  # the largest microscope cameras; 192 MB as RGB
 MAX_BYTES = 512 * 2**20
 MIN_SIDE = 16  # below this no cell has a shape
 _ORIGINAL_SIZE = "leuk_hf.original_size"  # in `info`: the size before reducing, and the one after it
+_BAND_ROWS = 256
 _ON_ITS_SIDE = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 
 
@@ -176,10 +177,19 @@ def _to_rgb(image: Image.Image, name: str) -> Image.Image:
     if image.mode.startswith(("I", "F")):
         image = Image.fromarray(_to_8_bit(np.asarray(image), name))
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, "white")
-        return Image.alpha_composite(white, rgba).convert("RGB")
+        return _over_white(image)
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _over_white(image: Image.Image) -> Image.Image:
+    # In bands: three more copies of a 64-megapixel image are 800 MB.
+    rgb = Image.new("RGB", image.size)
+    for top in range(0, image.height, _BAND_ROWS):
+        box = (0, top, image.width, min(top + _BAND_ROWS, image.height))
+        band = image.crop(box).convert("RGBA")
+        white = Image.new("RGBA", band.size, "white")
+        rgb.paste(Image.alpha_composite(white, band).convert("RGB"), box)
+    return rgb
 
 
 def _to_8_bit(grey: np.ndarray, name: str) -> np.ndarray:

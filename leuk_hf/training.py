@@ -10,50 +10,43 @@ import dataclasses
 import importlib.util
 import json
 import math
+import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator, DistributedDataParallelKwargs
-from accelerate.utils import ProjectConfiguration, set_seed
-from datasets import Dataset
-from torch.utils.data import DataLoader
+from accelerate import Accelerator
+from accelerate.utils import set_seed
 from tqdm.auto import tqdm
 
 from leuk_hf import metrics
 from leuk_hf.augmentation import sample_seed
 from leuk_hf.data import class_names_of, load_smears, without_decoding
 from leuk_hf.errors import TrainingError
-from leuk_hf.fields import EpochSampler, FieldDataset
+from leuk_hf.field_cache import CachedFields, cached_fields
+from leuk_hf.fields import to_pixel_values
 from leuk_hf.files import write_json, write_text
 from leuk_hf.model import LeukDenseNet
 from leuk_hf.plots import plot_training_curves
-from leuk_hf.provenance import provenance
-from leuk_hf.splits import count_by_class, fingerprint, split_fingerprint, write_split
+from leuk_hf.splits import write_split
 from leuk_hf.training_config import TrainConfig
-from leuk_hf.training_record import check_folder, check_record, remove_leftovers
-from leuk_hf.training_setup import build_optimizer, build_scheduler, choose_precision, split_dataset, starting_model
-from leuk_hf.training_state import load_state, save_state
+from leuk_hf.training_record import check_folder, check_record, remove_leftovers, start_record
+from leuk_hf.training_setup import (
+    build_accelerator,
+    build_loader,
+    build_optimizer,
+    build_scheduler,
+    choose_num_workers,
+    split_dataset,
+    starting_model,
+    synchronise_batch_norm,
+)
+from leuk_hf.training_state import Progress, load_state, save_state
 
-
-@dataclasses.dataclass
-class Progress:
-    """Where a run stands; all of it is saved with the state."""
-
-    epoch: int = 0
-    batches: int = 0  # of this epoch, per process
-    steps: int = 0
-    loss_sum: float = 0.0
-    right: int = 0
-    seen: int = 0
-    best_epoch: int = -1
-    best_balanced_accuracy: float = -1.0
-    best_loss: float = math.inf
-    rows: list[dict[str, Any]] = dataclasses.field(default_factory=list)
-    scheduler: dict[str, Any] = dataclasses.field(default_factory=dict)
-    scaler: dict[str, Any] = dataclasses.field(default_factory=dict)
+_READ_EVERY = 16  # steps between looks at the loss on a GPU, which has to wait for each
 
 
 def train(config: TrainConfig, *, command: str | None = None) -> dict[str, Any]:
@@ -76,14 +69,9 @@ def train(config: TrainConfig, *, command: str | None = None) -> dict[str, Any]:
     check_folder(config, output)
     if config.tracker != "none" and importlib.util.find_spec(config.tracker) is None:
         raise TrainingError(f"{config.tracker} is not installed; run: pip install {config.tracker}")
-    accelerator = Accelerator(
-        mixed_precision=choose_precision(config.mixed_precision),
-        gradient_accumulation_steps=config.gradient_accumulation_steps,
-        log_with=None if config.tracker == "none" else config.tracker,
-        project_config=ProjectConfiguration(project_dir=str(output), logging_dir=str(output / "tracker")),
-        kwargs_handlers=[DistributedDataParallelKwargs(gradient_as_bucket_view=True)],
-    )
+    accelerator = build_accelerator(config)
     set_seed(config.seed)
+    # Same seed, same weights: cuDNN's search for the fastest kernels (benchmark) may choose others in another run.
     torch.backends.cudnn.deterministic = True
     names = None if not config.class_names else config.class_names
     with accelerator.local_main_process_first():  # one download, not one per process
@@ -96,6 +84,12 @@ def train(config: TrainConfig, *, command: str | None = None) -> dict[str, Any]:
             progress=accelerator.is_main_process,
         )
     model, origin = starting_model(config, class_names_of(dataset))  # fails in seconds, the search takes minutes
+    if config.progressive_sizes and config.progressive_sizes[-1] != model.preprocessor.image_size:
+        raise TrainingError(
+            f"the last of progressive_sizes must be the weights' size, {model.preprocessor.image_size}"
+        )
+    if config.sync_batch_norm:
+        synchronise_batch_norm(model, accelerator.device)
     with accelerator.local_main_process_first():  # one search for overlaps, not one per process
         parts = split_dataset(config, dataset, progress=accelerator.is_main_process)
     global_batch = config.batch_size * accelerator.num_processes
@@ -104,22 +98,16 @@ def train(config: TrainConfig, *, command: str | None = None) -> dict[str, Any]:
             f"{len(parts['train'])} training fields do not fill one batch of {config.batch_size} on each of"
             f" {accelerator.num_processes} process(es); give a smaller --batch-size"
         )
-    record = {
-        **provenance(command),
-        "recipe": config.recipe,
-        "config": config.to_dict(),
-        "num_processes": accelerator.num_processes,
-        "starting_weights": origin,
-        "class_names": list(model.class_names),
-        "fields": {name: count_by_class(dataset, rows) for name, rows in parts.items()},
-        "data_sha256": fingerprint(dataset),
-        "split_sha256": split_fingerprint(dataset, parts),
-        "protocol": config.protocol,
-        "fold": config.fold,
-    }
+    record = start_record(config, dataset, parts, command=command)
+    record |= {"num_processes": accelerator.num_processes, "starting_weights": origin}
     resuming = check_record(output, config, record)
     if config.resume and not resuming:
         accelerator.print(f"nothing to resume in {output}; starting a new run")
+    rows, bars = without_decoding(dataset), accelerator.is_main_process
+    with accelerator.local_main_process_first():  # one decodes, the others open the file
+        fields = cached_fields(rows, model.preprocessor, folder=config.cache, progress=bars)
+    if fields.note:
+        accelerator.print(fields.note)
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         if not resuming:
@@ -132,8 +120,7 @@ def train(config: TrainConfig, *, command: str | None = None) -> dict[str, Any]:
         f" {config.gradient_accumulation_steps} on {accelerator.device.type}, precision"
         f" {accelerator.mixed_precision}; fields: " + ", ".join(f"{len(rows)} {name}" for name, rows in parts.items())
     )
-    rows = without_decoding(dataset)
-    return _Run(config, accelerator, model, rows, parts, record).finish()
+    return _Run(config, accelerator, model, fields, dataset["label"], parts, record).finish()
 
 
 class _Run:
@@ -142,7 +129,8 @@ class _Run:
         config: TrainConfig,
         accelerator: Accelerator,
         model: LeukDenseNet,
-        rows: Dataset,
+        fields: CachedFields,
+        labels: Sequence[int],
         parts: dict[str, np.ndarray],
         record: dict[str, Any],
     ) -> None:
@@ -151,15 +139,21 @@ class _Run:
         if config.channels_last:
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = build_optimizer(config, model)
-        train_loader = self._loader(rows.select(parts["train"]), training=True)
-        validation_loader = self._loader(rows.select(parts["validation"]), training=False)
+        local_processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        workers = choose_num_workers(config.num_workers, accelerator.device, local_processes)
+        loaders = [
+            build_loader(config, fields, labels, parts[part], training=part == "train", num_workers=workers,
+                         pin_memory=accelerator.device.type == "cuda")
+            for part in ("train", "validation")
+        ]  # fmt: skip
         self.wrapped, self.prepared_optimizer, self.train_loader, self.validation_loader = accelerator.prepare(
-            model, self.optimizer, train_loader, validation_loader
+            model, self.optimizer, *loaders
         )
         steps_per_epoch = math.ceil(len(self.train_loader) / config.gradient_accumulation_steps)
         # Not prepared: Accelerate would step it once per process.
         self.scheduler = build_scheduler(config, self.optimizer, steps_per_epoch)
         self.progress = Progress()
+        self.unread: list[torch.Tensor] = []  # (loss sum, number right) of steps, still on the device
         if config.resume and self.state_path.is_file():
             self.progress = Progress(**load_state(self.state_path, model, self.optimizer))
             self.scheduler.load_state_dict(self.progress.scheduler)
@@ -195,25 +189,6 @@ class _Run:
         self.accelerator.end_training()  # last: it also takes the process group down
         return record
 
-    def _loader(self, rows: Dataset, *, training: bool) -> DataLoader:
-        config = self.config
-        fields = FieldDataset(
-            rows,
-            self.model.preprocessor,
-            augmentation=config.augmentation if training else "none",
-            seed=config.seed,
-        )
-        sampler = EpochSampler(len(fields), shuffle=training, seed=config.seed)
-        return DataLoader(
-            fields,
-            batch_size=config.batch_size,
-            sampler=sampler,
-            drop_last=training,  # a last batch of one field has no batch statistics
-            num_workers=config.num_workers,
-            persistent_workers=config.num_workers > 0,
-            pin_memory=self.accelerator.device.type == "cuda",
-        )
-
     def _train_epoch(self, bar: tqdm) -> None:
         accelerator, progress = self.accelerator, self.progress
         self.train_loader.set_epoch(progress.epoch)
@@ -223,27 +198,28 @@ class _Run:
             loader.set_epoch(progress.epoch)
         self.wrapped.train()
         self.started, self.seen_before = time.perf_counter(), progress.seen
-        for pixel_values, labels in loader:
+        for fields, labels in loader:
             # Dropout is the only draw left; tied to the step it needs no saved random state.
             torch.manual_seed(sample_seed(self.config.seed, progress.steps, accelerator.process_index - 2**31))
             with accelerator.accumulate(self.wrapped):
-                logits = self.wrapped(self._arrange(pixel_values))
+                logits = self.wrapped(self._pixel_values(fields, self.config.image_size_of(progress.epoch)))
                 loss = torch.nn.functional.cross_entropy(
                     logits.float(), labels, label_smoothing=self.config.label_smoothing
                 )
                 accelerator.backward(loss)
                 self.prepared_optimizer.step()
                 self.prepared_optimizer.zero_grad()
-            right = (logits.argmax(dim=1) == labels).sum()
-            totals = accelerator.reduce(torch.stack([loss.detach() * len(labels), right.float()]), reduction="sum")
-            if not math.isfinite(float(totals[0])):
-                raise TrainingError("the loss is no longer a number; give a smaller --learning-rate")
-            progress.loss_sum += float(totals[0])
-            progress.right += int(totals[1])
+            self.unread.append(
+                torch.stack([loss.detach() * len(labels), (logits.argmax(dim=1) == labels).sum().float()])
+            )
+            if accelerator.device.type == "cpu" or len(self.unread) == _READ_EVERY:
+                self._read_losses()
             progress.seen += len(labels) * accelerator.num_processes
             progress.batches += 1
             bar.update(len(labels) * accelerator.num_processes)
-            bar.set_postfix(epoch=progress.epoch + 1, loss=f"{progress.loss_sum / progress.seen:.3f}", refresh=False)
+            seen = progress.seen - len(self.unread) * len(labels) * accelerator.num_processes
+            if seen:
+                bar.set_postfix(epoch=progress.epoch + 1, loss=f"{progress.loss_sum / seen:.3f}", refresh=False)
             if accelerator.sync_gradients:
                 if not accelerator.optimizer_step_was_skipped:  # fp16 skips steps that overflow
                     self.scheduler.step()
@@ -251,12 +227,25 @@ class _Run:
                 if progress.steps % self.config.save_steps == 0:
                     self._save_state()
 
+    def _read_losses(self) -> None:
+        if not self.unread:
+            return
+        # Summed one by one, so that the sum does not depend on when it was read.
+        for loss, right in self.accelerator.reduce(torch.stack(self.unread), reduction="sum").tolist():
+            self.progress.loss_sum += loss
+            self.progress.right += int(right)
+        self.unread.clear()
+        if not math.isfinite(self.progress.loss_sum):
+            raise TrainingError("the loss is no longer a number; give a smaller --learning-rate")
+
     def _end_epoch(self) -> None:
         accelerator, progress = self.accelerator, self.progress
+        self._read_losses()
         seconds = time.perf_counter() - self.started
         loss, confusion = self._validate()
         row = {
             "epoch": progress.epoch + 1,
+            "image_size": self.config.image_size_of(progress.epoch) or self.model.preprocessor.image_size,
             "step": progress.steps,
             "train_loss": progress.loss_sum / progress.seen,
             "train_accuracy": progress.right / progress.seen,
@@ -295,8 +284,8 @@ class _Run:
     def _validate(self) -> tuple[float, np.ndarray]:
         self.wrapped.eval()
         gathered = []
-        for pixel_values, labels in self.validation_loader:
-            logits = self.wrapped(self._arrange(pixel_values)).float()
+        for fields, labels in self.validation_loader:
+            logits = self.wrapped(self._pixel_values(fields)).float()
             gathered.append(self.accelerator.gather_for_metrics((logits, labels)))
         logits = torch.cat([pair[0] for pair in gathered]).cpu()
         labels = torch.cat([pair[1] for pair in gathered]).cpu()
@@ -304,16 +293,17 @@ class _Run:
         predictions = logits.argmax(dim=1).numpy()
         return loss, metrics.confusion_matrix(labels.numpy(), predictions, logits.shape[1])
 
-    def _arrange(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        return (
-            pixel_values.contiguous(memory_format=torch.channels_last) if self.config.channels_last else pixel_values
-        )
+    def _pixel_values(self, fields: torch.Tensor, image_size: int | None = None) -> torch.Tensor:
+        channels_last = self.config.channels_last
+        return to_pixel_values(fields, self.model.preprocessor, image_size=image_size, channels_last=channels_last)
 
     def _out_of_patience(self) -> bool:
-        patience = self.config.patience
-        return patience is not None and self.progress.epoch - 1 - self.progress.best_epoch >= patience > 0
+        config, progress = self.config, self.progress
+        best = max(progress.best_epoch, config.first_full_epoch - 1)  # smaller images are no reason to stop
+        return config.patience is not None and progress.epoch - 1 - best >= config.patience
 
     def _save_state(self) -> None:
+        self._read_losses()
         self.progress.scheduler = self.scheduler.state_dict()
         self.progress.scaler = self.accelerator.scaler.state_dict() if self.accelerator.scaler else {}
         if self.accelerator.is_main_process:

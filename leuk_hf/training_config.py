@@ -11,7 +11,7 @@ from leuk_hf.augmentation import Augmentation
 from leuk_hf.errors import TrainingError
 
 # What may differ between a run and its resumption without changing the result.
-_FREE_ON_RESUME = {"output", "resume", "num_workers", "save_steps", "tracker"}
+_FREE_ON_RESUME = {"output", "resume", "cache", "num_workers", "save_steps", "tracker"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +49,14 @@ class TrainConfig:
             patient); empty: made at the start, unless the protocol is random.
         mixed_precision: auto is bfloat16 where the device computes in it, else float32.
         channels_last: Memory layout that convolutions prefer.
-        num_workers: Processes that prepare images; 0: in the training process.
+        sync_batch_norm: Normalise over the batches of all GPUs instead of each one's own; for small batches.
+        progressive_sizes: Edges in pixels for equal shares of the epochs, growing up to image_size, such as 96 128
+            160; validation is at full size. Empty: full size throughout.
+        cache: Folder for the decoded and preprocessed fields, which later runs on the same data read, too; empty: in
+            the Hugging Face cache. It holds images, which may be patients': give a folder of its own on a disk where
+            they may lie, and delete that when it is done with.
+        num_workers: Processes that augment fields; 0: the training process itself; empty: 0 where CPUs train, up to 4
+            a GPU.
         save_steps: Optimizer steps between resumable states, beside one per epoch.
         seed: Of weights, split, order and augmentation.
         tracker: Also log to a tracker of Accelerate.
@@ -87,7 +94,10 @@ class TrainConfig:
     groups: Path | None = None
     mixed_precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
     channels_last: bool = True
-    num_workers: int = 0
+    sync_batch_norm: bool = False
+    progressive_sizes: tuple[int, ...] = ()
+    cache: Path | None = None
+    num_workers: int | None = None
     save_steps: int = 50
     seed: int = 0
     tracker: Literal["none", "tensorboard", "trackio"] = "none"
@@ -109,7 +119,7 @@ class TrainConfig:
                 raise TrainingError(f"{name} is {getattr(self, name)}; give at least 1")
         if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
             raise TrainingError(f"learning_rate is {self.learning_rate}; give a number above 0")
-        if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0) or self.num_workers < 0:
+        if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0) or (self.num_workers or 0) < 0:
             raise TrainingError("weight_decay and num_workers must be at least 0")
         if not 0 <= self.seed < 2**32:
             raise TrainingError(f"seed is {self.seed}; give a whole number from 0 to {2**32 - 1}")
@@ -121,22 +131,50 @@ class TrainConfig:
             raise TrainingError(f"fold is {self.fold}; give a whole number of at least 0")
         if not 0 <= self.label_smoothing < 1:
             raise TrainingError(f"label_smoothing is {self.label_smoothing}; give a share in [0, 1)")
-        if self.image_size is not None and self.image_size < 32:
-            raise TrainingError(f"image_size is {self.image_size}; give at least 32")
         blocks = len(self.block_config)
         if self.weights != "scratch" and (self.growth_rate, self.block_config) != (32, (6, 12, 24, 16)):
             raise TrainingError("growth_rate and block_config are for --weights scratch; the weights bring their own")
-        if self.image_size is not None and self.image_size < 2 ** (blocks + 1):
-            raise TrainingError(f"image_size is {self.image_size}; {blocks} blocks need at least {2 ** (blocks + 1)}")
+        least = max(32, 2 ** (blocks + 1))
+        if self.image_size is not None and self.image_size < least:
+            raise TrainingError(f"image_size is {self.image_size}; {blocks} blocks need at least {least}")
+        self._check_progressive_sizes(least)
         if self.patience is not None and self.patience < 1:
             raise TrainingError(f"patience is {self.patience}; give at least 1, or leave it out")
 
+    def _check_progressive_sizes(self, least: int) -> None:
+        sizes = self.progressive_sizes
+        given = " ".join(map(str, sizes))
+        if not sizes:
+            return
+        if sorted(set(sizes)) != list(sizes) or sizes[0] < least:
+            raise TrainingError(f"progressive_sizes are {given}; give growing edges of at least {least}")
+        if self.image_size is not None and sizes[-1] != self.image_size:
+            raise TrainingError(f"progressive_sizes are {given}; the last must be the image_size, {self.image_size}")
+        if len(sizes) > self.num_epochs:
+            raise TrainingError(f"progressive_sizes are {given}, more than the {self.num_epochs} epochs; give fewer")
+
+    def image_size_of(self, epoch: int) -> int | None:
+        """Tell the edge at which an epoch, from 0, trains: in pixels, or None for the full size.
+
+        Args:
+            epoch: Of `num_epochs`, which the `progressive_sizes` share equally.
+        """
+        count = len(self.progressive_sizes)
+        return self.progressive_sizes[epoch * count // self.num_epochs] if count else None
+
+    @property
+    def first_full_epoch(self) -> int:
+        """The first epoch, from 0, at full size."""
+        count = len(self.progressive_sizes)
+        return math.ceil((count - 1) * self.num_epochs / count) if count else 0
+
     def to_dict(self) -> dict[str, Any]:
         """Give the values as JSON types."""
-        plain = dataclasses.asdict(self)
-        groups = None if self.groups is None else str(self.groups)
-        return {**plain, "output": str(self.output), "groups": groups, "class_names": list(self.class_names),
-                "block_config": list(self.block_config)}  # fmt: skip
+        values = dataclasses.asdict(self).items()
+        return {
+            name: str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value
+            for name, value in values
+        }
 
     def differences(self, stored: dict[str, Any]) -> list[str]:
         """Name the values that keep this config from resuming a run started with `stored` (a `to_dict`)."""

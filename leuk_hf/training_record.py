@@ -7,12 +7,42 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from datasets import Dataset
+
+from leuk_hf.data import class_names_of
 from leuk_hf.errors import TrainingError
+from leuk_hf.provenance import provenance
+from leuk_hf.splits import count_by_class, fingerprint, split_fingerprint
 from leuk_hf.training_config import TrainConfig
 
 # What must be as it was when a run is resumed: key of the record -> what the user should bring again. A group table
 # that has changed would move fields that were tested or chose the epoch into training.
 _FIXED = {"data_sha256": "data", "split_sha256": "group table", "num_processes": "number of processes"}
+
+
+def start_record(
+    config: TrainConfig, dataset: Dataset, parts: dict[str, np.ndarray], *, command: str | None
+) -> dict[str, Any]:
+    """Say how a run is made, as JSON types.
+
+    Args:
+        config: Of the run.
+        dataset: From `load_smears`.
+        parts: Part name -> row indices.
+        command: The command line.
+    """
+    return {
+        **provenance(command),
+        "recipe": config.recipe,
+        "config": config.to_dict(),
+        "class_names": list(class_names_of(dataset)),
+        "fields": {name: count_by_class(dataset, rows) for name, rows in parts.items()},
+        "data_sha256": fingerprint(dataset),
+        "split_sha256": split_fingerprint(dataset, parts),
+        "protocol": config.protocol,
+        "fold": config.fold,
+    }
 
 
 def check_folder(config: TrainConfig, output: Path) -> None:

@@ -1,20 +1,59 @@
-"""What a run starts with: weights, precision, optimizer, schedule."""
+"""What a run starts with: weights, precision, loaders, optimizer, schedule."""
 
 from __future__ import annotations
 
 import dataclasses
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import timm.layers
 import torch
+from accelerate import Accelerator, DataLoaderConfiguration, DistributedDataParallelKwargs
+from accelerate.utils import ProjectConfiguration
 from datasets import Dataset
+from torch.utils.data import DataLoader
 
+from leuk_hf.errors import TrainingError
+from leuk_hf.field_cache import CachedFields
+from leuk_hf.fields import EpochSampler, FieldDataset
 from leuk_hf.group_table import parts_by_protocol, read_groups, write_groups
 from leuk_hf.groups import find_groups
 from leuk_hf.model import LeukDenseNet
 from leuk_hf.preprocessing import Preprocessor
 from leuk_hf.training_config import TrainConfig
+
+
+def build_accelerator(config: TrainConfig) -> Accelerator:
+    """Join the processes of the run, in its precision and with its tracker."""
+    return Accelerator(
+        mixed_precision=choose_precision(config.mixed_precision),
+        gradient_accumulation_steps=config.gradient_accumulation_steps,
+        log_with=None if config.tracker == "none" else config.tracker,
+        project_config=ProjectConfiguration(
+            project_dir=str(config.output), logging_dir=str(Path(config.output) / "tracker")
+        ),
+        # From pinned memory a batch is copied while the one before it is trained on.
+        dataloader_config=DataLoaderConfiguration(non_blocking=True),
+        kwargs_handlers=[DistributedDataParallelKwargs(gradient_as_bucket_view=True)],
+    )
+
+
+def synchronise_batch_norm(model: LeukDenseNet, device: torch.device) -> None:
+    """Let the batch norms of a model share their statistics among processes; its tensors stay what they are.
+
+    Args:
+        model: Changed in place, before it is wrapped for several processes.
+        device: Where it will train.
+
+    Raises:
+        TrainingError: On anything but CUDA, where PyTorch has no such batch norm.
+    """
+    if device.type != "cuda":
+        raise TrainingError("sync_batch_norm works on GPUs only; leave it out here, or give a larger --batch-size")
+    timm.layers.convert_sync_batchnorm(model)
 
 
 def split_dataset(config: TrainConfig, dataset: Dataset, *, progress: bool) -> dict[str, np.ndarray]:
@@ -82,6 +121,10 @@ def starting_model(config: TrainConfig, class_names: tuple[str, ...]) -> tuple[L
 def choose_precision(asked: str) -> str:
     """Resolve "auto" to what this machine computes in: Accelerate's "no", "bf16" or "fp16".
 
+    Weights, their gradients and the optimizer stay float32; under autocast a batch is cast once, a weight once a step.
+    fp16 is for GPUs before Ampere: Accelerate scales the loss then, and steps that overflow are skipped. In float32 a
+    GPU convolves in TF32, cuDNN's default.
+
     Args:
         asked: "auto", or a value that is passed through.
     """
@@ -94,10 +137,64 @@ def choose_precision(asked: str) -> str:
     return "bf16" if abilities.get("avx512_bf16") or abilities.get("amx_bf16") else "no"
 
 
+def choose_num_workers(asked: int | None, device: torch.device, local_processes: int) -> int:
+    """Resolve None to the worker processes that pay.
+
+    A field from the cache takes a fraction of a millisecond to augment. Where CPUs train, at tens of milliseconds a
+    field, a worker would only take a core from them. A GPU that trains a thousand fields a second needs one or two
+    cores for that, and the training process needs its own to keep the GPU fed.
+
+    Args:
+        asked: A number that is passed through, or None.
+        device: Where the network is trained.
+        local_processes: Training processes on this machine, which share its cores.
+    """
+    if asked is not None:
+        return asked
+    if device.type == "cpu":
+        return 0
+    return max(0, min(4, (os.cpu_count() or 1) // local_processes - 1))
+
+
+def build_loader(
+    config: TrainConfig,
+    fields: CachedFields,
+    labels: Sequence[int],
+    rows: np.ndarray,
+    *,
+    training: bool,
+    num_workers: int,
+    pin_memory: bool,
+) -> DataLoader:
+    """Build the loader of one part of the data: batches of uint8 (N, H, W, 3) and labels int64 (N,).
+
+    Args:
+        config: Decides batch size, augmentation and seed.
+        fields: Of the whole data set.
+        labels: Of the whole data set.
+        rows: The part.
+        training: Augmented, in an order of its own each epoch and in whole batches; otherwise as it is.
+        num_workers: Processes that prepare batches.
+        pin_memory: Whether batches go to a GPU.
+    """  # fmt: skip
+    augmentation = config.augmentation if training else "none"
+    dataset = FieldDataset(fields, labels, rows, augmentation=augmentation, seed=config.seed)
+    return DataLoader(
+        dataset,
+        batch_size=config.batch_size,
+        sampler=EpochSampler(len(dataset), shuffle=training, seed=config.seed),
+        drop_last=training,  # a last batch of one field has no batch statistics
+        num_workers=num_workers,
+        persistent_workers=num_workers > 0,
+        pin_memory=pin_memory,
+    )
+
+
 def build_optimizer(config: TrainConfig, model: LeukDenseNet) -> torch.optim.Optimizer:
     """Build the recipe's optimizer over all parameters."""
     kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
-    return kind(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    # Fused: one pass over the hundreds of small tensors of a DenseNet, on CPUs, too.
+    return kind(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
 
 
 def build_scheduler(config: TrainConfig, optimizer: torch.optim.Optimizer, steps_per_epoch: int) -> Any:

@@ -6,7 +6,9 @@ file's metadata. Randomness needs no state: every draw is seeded by (seed, epoch
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,24 @@ from safetensors.torch import save_file
 
 from leuk_hf.errors import TrainingError
 from leuk_hf.files import replacing
+
+
+@dataclasses.dataclass
+class Progress:
+    """Where a run stands; all of it is saved with the state."""
+
+    epoch: int = 0
+    batches: int = 0  # of this epoch, per process
+    steps: int = 0
+    loss_sum: float = 0.0
+    right: int = 0
+    seen: int = 0
+    best_epoch: int = -1
+    best_balanced_accuracy: float = -1.0
+    best_loss: float = math.inf
+    rows: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    scheduler: dict[str, Any] = dataclasses.field(default_factory=dict)
+    scaler: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def save_state(path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, progress: dict[str, Any]) -> None:
@@ -61,11 +81,16 @@ def load_state(path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimi
     except (SafetensorError, OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())[:160]
         raise TrainingError(f"{path} cannot be resumed ({reason}); start again in another folder") from error
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, torch.Tensor]] = {}
     for name, value in tensors.items():
         if name.startswith("optimizer/"):
             _, index, key = name.split("/")
-            state.setdefault(int(index), {})[key] = value
+            parameter = parameters[int(index)]
+            if value.shape == parameter.shape:
+                # In the parameter's memory layout: a fused optimizer walks through both without looking at strides.
+                value = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+            state.setdefault(int(index), {})[key] = value.detach()
     groups = [{**group, "betas": tuple(group["betas"])} for group in content["param_groups"]]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
     return content["progress"]

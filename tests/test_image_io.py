@@ -403,3 +403,18 @@ def test_a_file_cannot_claim_an_original_size():
 def test_reducing_below_the_smallest_side_is_refused():
     with pytest.raises(ValueError, match="reduce_to is 15"):
         load_image(FIELD, reduce_to=MIN_SIDE - 1)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_bands_over_white_are_the_whole(mode):
+    """Large images are laid over white in bands; the seams must not show, and nothing stays transparent."""
+    random = np.random.default_rng(5)
+    rgba = Image.fromarray(random.integers(0, 256, (700, 40, 4), dtype=np.uint8))
+    image = rgba.convert(mode)
+    if mode == "P":
+        image.info["transparency"] = 3
+    white = Image.new("RGBA", image.size, "white")
+    expected = Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
+    loaded = load_image(image)
+    assert loaded.mode == "RGB" and loaded.tobytes() == expected.tobytes()
+    assert load_image(loaded).tobytes() == expected.tobytes()

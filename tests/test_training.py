@@ -21,6 +21,7 @@ from leuk_hf.model import LeukDenseNet
 from leuk_hf.synthetic import write_smears
 from leuk_hf.training import train
 from leuk_hf.training_config import CLASSIC, PLAIN, TrainConfig
+from leuk_hf.training_setup import synchronise_batch_norm
 
 ROOT = Path(__file__).parent.parent
 # Grouping has tests of its own (test_groups); the random protocol needs no search for overlaps.
@@ -139,6 +140,95 @@ def read_progress(state):
     return json.loads(header["__metadata__"]["state"])["progress"]
 
 
+@pytest.mark.parametrize("stop_after", [3, 6, 10])
+def test_progressive_resizing_resumes_to_the_same_weights(config, tmp_path, monkeypatch, stop_after):
+    # 4 steps an epoch, so the stops lie in the first epoch (32 px), the second (48 px) and the third (64 px).
+    config = dataclasses.replace(config, image_size=64, progressive_sizes=(32, 48, 64), cache=tmp_path / "cache")
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    sizes, forward, threads = [], LeukDenseNet.forward, torch.get_num_threads()
+
+    def noting_forward(self, pixel_values):
+        sizes.append((pixel_values.shape[-1], self.training))
+        return forward(self, pixel_values)
+
+    torch.set_num_threads(1)  # sums over threads may round differently
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(LeukDenseNet, "forward", noting_forward)
+            train(dataclasses.replace(config, output=whole))
+        stop_run_after(stop_after, dataclasses.replace(config, output=broken), monkeypatch)
+        train(dataclasses.replace(config, output=broken, resume=True))
+    finally:
+        torch.set_num_threads(threads)
+    assert [size for size, training in sizes if training] == [32] * 4 + [48] * 4 + [64] * 4
+    assert {size for size, training in sizes if not training} == {64}
+    assert [row["image_size"] for row in comparable(whole)] == [32, 48, 64]
+    first, second = weights(whole), weights(broken)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert comparable(whole) == comparable(broken)
+    assert json.loads((whole / "training.json").read_text())["config"]["progressive_sizes"] == [32, 48, 64]
+
+
+def stop_run_after(states, config, monkeypatch):
+    """Stop a run as Ctrl+C does, once it has saved this many states."""
+    saved, save = [], training.save_state
+
+    def save_and_stop(*arguments):
+        save(*arguments)
+        saved.append(1)
+        if len(saved) == states:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "save_state", save_and_stop)
+        with pytest.raises(KeyboardInterrupt):
+            train(config)
+
+
+def test_synchronised_batch_norm_keeps_the_tensors_and_the_answers(tiny_model):
+    # Statistics shared among GPUs cannot be tried here; that the network stays the same one can.
+    pixel_values = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    before, logits = {name: value.clone() for name, value in tiny_model.state_dict().items()}, tiny_model(pixel_values)
+    synchronise_batch_norm(tiny_model, torch.device("cuda"))
+    norms = [module for module in tiny_model.modules() if isinstance(module, torch.nn.SyncBatchNorm)]
+    plain = [module for module in tiny_model.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    assert len(norms) == 21 and not plain
+    after = tiny_model.state_dict()
+    assert list(after) == list(before) and all(torch.equal(after[name], before[name]) for name in before)
+    assert torch.allclose(tiny_model.eval()(pixel_values), logits, atol=1e-6)
+
+
+def test_epochs_share_the_sizes_equally():
+    config = TrainConfig(progressive_sizes=(96, 128, 160), num_epochs=8)
+    assert [config.image_size_of(epoch) for epoch in range(8)] == [96] * 3 + [128] * 3 + [160] * 2
+    assert TrainConfig().image_size_of(5) is None
+    for epochs in range(3, 12):
+        config = TrainConfig(progressive_sizes=(96, 128, 160), num_epochs=epochs)
+        sizes = [config.image_size_of(epoch) for epoch in range(epochs)]
+        assert config.first_full_epoch == sizes.index(160) and sorted(sizes) == sizes
+
+
+def test_patience_counts_from_the_full_size(config, tmp_path):
+    frozen = dataclasses.replace(config, learning_rate=1e-12, weight_decay=0.0, patience=2, num_epochs=12)
+    sizes = {"image_size": 64, "progressive_sizes": (32, 64), "schedule": "constant"}
+    record = train(dataclasses.replace(frozen, output=tmp_path / "out", **sizes))
+    # Six epochs at 32 px, then two without a better validation, whichever epoch was the best before.
+    assert record["epochs"] == max(6, record["best"]["epoch"]) + 2 < 12
+
+
+def test_a_run_names_its_cache_and_another_may_be_named_on_resume(config, tmp_path, monkeypatch):
+    config = dataclasses.replace(config, output=tmp_path / "out", cache=tmp_path / "first")
+    stop_run_after(2, config, monkeypatch)
+    assert len(list((tmp_path / "first").rglob("fields.npy"))) == 1
+    train(dataclasses.replace(config, resume=True, cache=tmp_path / "second"))
+    assert len(list((tmp_path / "second").rglob("fields.npy"))) == 1
+    blocked = tmp_path / "blocked"
+    blocked.write_text("a file")
+    with pytest.raises(TrainingError, match="blocked cannot be written"):
+        train(dataclasses.replace(config, output=tmp_path / "other", cache=blocked))
+    assert not (tmp_path / "other").exists()
+
+
 def test_two_processes_train_and_say_so(config, tmp_path):
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
     launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "0"]
@@ -152,6 +242,11 @@ def test_two_processes_train_and_say_so(config, tmp_path):
     assert record["num_processes"] == 2
     # 16 training fields, two processes of 4: two steps an epoch.
     assert comparable(tmp_path / "two")[-1]["step"] == 6
+    # One process that takes the same batches one after the other sees the same loss, to rounding.
+    train(dataclasses.replace(config, output=tmp_path / "one", gradient_accumulation_steps=2))
+    curves = [[row["train_loss"] for row in comparable(tmp_path / name)] for name in ("one", "two")]
+    assert curves[1] == pytest.approx(curves[0], rel=1e-3)
+    assert comparable(tmp_path / "one")[-1]["step"] == 6
 
 
 def test_gradient_accumulation_halves_the_steps(config, tmp_path):
@@ -256,6 +351,13 @@ def test_resuming_with_another_group_table_is_refused(config, tmp_path, monkeypa
         ({"learning_rate": float("nan")}, "learning_rate is nan"),
         ({"block_config": (1, 1, 1, 1, 1), "image_size": 32}, "need at least 64"),
         ({"weights": "shipped"}, "for --weights scratch"),
+        ({"sync_batch_norm": True}, "works on GPUs only"),
+        ({"num_workers": -1}, "num_workers must be at least 0"),
+        ({"progressive_sizes": (32,), "image_size": 64}, "32; the last must be the image_size, 64"),
+        ({"progressive_sizes": (48, 32)}, "48 32; give growing edges"),
+        ({"progressive_sizes": (16, 32)}, "16 32; give growing edges of at least 32"),
+        ({"progressive_sizes": (32, 48, 56, 64), "image_size": 64}, "more than the 3 epochs"),
+        ({"progressive_sizes": (32, 64), "image_size": None}, "must be the weights' size, 224"),
     ],
 )
 def test_bad_values_get_one_sentence(config, tmp_path, change, message):
