@@ -3,7 +3,11 @@
 python scripts/predict.py field.jpg "more/*.png" folder/ --jsonl predictions.jsonl --overlays overlays/
 find fields -name "*.jpg" | python scripts/predict.py - --jsonl -
 
-A file that cannot be used is reported in its own row; the exit code is 1 if there was any, else 0.
+A file that cannot be used is reported in its own row; the exit code is 1 if there was any, else 0. With --jsonl FILE
+or --csv FILE a run can be stopped at any moment: the same command goes on where it was, to the same files.
+
+Several processes: accelerate launch --multi_gpu scripts/predict.py ...; on CPUs ACCELERATE_USE_CPU=true torchrun
+--nproc_per_node 2 scripts/predict.py .... On several machines the output folder must be one that all of them share.
 """
 
 from __future__ import annotations
@@ -11,14 +15,20 @@ from __future__ import annotations
 import contextlib
 import csv
 import dataclasses
-import glob
+import itertools
 import json
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from leuk_hf.errors import ImageError, LeukError
+from leuk_hf.errors import LeukError
+
+if TYPE_CHECKING:
+    from leuk_hf.backends import Predictor
+    from leuk_hf.batch_prediction import OverlayOptions
+    from leuk_hf.processes import Processes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,8 +37,9 @@ class Arguments:
 
     Args:
         paths: Files, folders (searched for images), globs, or - for a list of paths on standard input.
-        model: Checkpoint folder or Hub id; empty: LEUK_MODEL, else the shipped checkpoint.
+        model: Checkpoint folder, exported folder or Hub id; empty: LEUK_MODEL, else the shipped checkpoint.
         revision: Branch, tag or commit when model is a Hub id.
+        backend: auto, torch, onnxruntime or openvino; auto takes the fastest that is installed and fits the model.
         jsonl: One JSON object per image; - for standard output instead of the table.
         csv: One row per image.
         overlays: Folder for one Grad-CAM overlay PNG per image.
@@ -36,11 +47,14 @@ class Arguments:
         layer: Layer to explain, such as denseblock3; empty: the model's default.
         opacity: Of the heatmap in the overlays, in [0, 1].
         batch_size: Images per forward pass.
+        workers: Threads that decode images and write overlays; empty: one per core, at most 8.
+        restart: Throw away what an unfinished run with the same output has left, instead of going on with it.
     """
 
     paths: tuple[str, ...]
     model: str | None = None
     revision: str | None = None
+    backend: str = "auto"
     jsonl: str | None = None
     csv: Path | None = None
     overlays: Path | None = None
@@ -48,103 +62,21 @@ class Arguments:
     layer: str | None = None
     opacity: float = 0.45
     batch_size: int = 8
-
-
-def find_inputs(paths: tuple[str, ...], listed: IO[str]) -> list[str]:
-    """Expand folders, globs and the list behind "-" to files, in order; unknown names stay, to be reported.
-
-    Args:
-        paths: As typed.
-        listed: Read for "-", one path a line.
-    """
-    from leuk_hf.image_io import SUFFIXES
-
-    found: list[str] = []
-    for path in paths:
-        if not path.strip():
-            found.append(path)  # an unset shell variable must not mean "everything here"
-        elif path == "-":
-            found += [line.strip() for line in listed if line.strip()]
-            continue
-        try:
-            is_folder, exists = Path(path).is_dir(), Path(path).exists()
-        except OSError:  # too long a name, a folder that may not be entered: reported in its row
-            found.append(path)
-            continue
-        if is_folder:
-            inside = [file for file in sorted(Path(path).rglob("*")) if file.suffix.lower() in SUFFIXES]
-            found += [str(file) for file in inside if file.is_file()] or [path]
-        elif not exists and glob.has_magic(path):
-            found += sorted(glob.glob(path, recursive=True)) or [path]  # noqa: PTH207 - absolute patterns too
-        else:
-            found.append(path)
-    return found
-
-
-def classify(model: Any, files: list[str], arguments: Arguments) -> Iterator[dict[str, Any]]:
-    """Give one row per file, in order: file, the fields of `Prediction`, and error."""
-    from leuk_hf.image_io import load_image
-    from leuk_hf.prediction import predict
-
-    for start in range(0, len(files), arguments.batch_size):
-        names = files[start : start + arguments.batch_size]
-        images: dict[int, Any] = {}
-        rows: list[dict[str, Any]] = [empty_row(name) for name in names]
-        for index, name in enumerate(names):
-            try:
-                images[index] = load_image(name)
-            except ImageError as error:
-                rows[index]["error"] = str(error)
-        predictions = predict(model, list(images.values()), batch_size=arguments.batch_size) if images else []
-        for (index, image), prediction in zip(images.items(), predictions, strict=True):
-            rows[index].update(prediction.to_dict())
-            if arguments.overlays:
-                path = overlay_path(arguments.overlays, start + index, names[index])
-                try:
-                    write_overlay(model, image, path, arguments)
-                except OSError as error:
-                    rows[index]["error"] = f"the overlay {path} cannot be written ({error.strerror})"
-        yield from rows
-
-
-def empty_row(name: str) -> dict[str, Any]:
-    """Give the row of a file that could not be classified; `error` is filled in later."""
-    return {
-        "file": name,
-        "label": None,
-        "probabilities": None,
-        "prediction_set": None,
-        "in_distribution_score": None,
-        "answered": False,
-        "reasons": [],
-        "error": None,
-    }
-
-
-def overlay_path(folder: Path, index: int, name: str) -> Path:
-    """Number the overlays: two inputs may have the same file name."""
-    return folder / f"{index + 1:05d}-{Path(name).stem[:60]}.png"
-
-
-def write_overlay(model: Any, image: Any, path: Path, arguments: Arguments) -> None:
-    """Explain one image and write its overlay as PNG."""
-    from leuk_hf.explanation import explain
-    from leuk_hf.files import replacing
-
-    explanation = explain(model, image, target=arguments.target, layer=arguments.layer)
-    with replacing(path) as temporary:
-        explanation.overlay(image, opacity=arguments.opacity).save(temporary)
+    workers: int | None = None
+    restart: bool = False
 
 
 def check(arguments: Arguments) -> None:
     """Refuse options that cannot work before anything is classified."""
     if arguments.batch_size < 1:
         raise LeukError(f"--batch-size is {arguments.batch_size}; give at least 1")
+    if arguments.workers is not None and arguments.workers < 1:
+        raise LeukError(f"--workers is {arguments.workers}; give at least 1")
     if not 0 <= arguments.opacity <= 1:
         raise LeukError(f"--opacity is {arguments.opacity}; give a value in [0, 1]")
     if not arguments.overlays and (arguments.target or arguments.layer):
         raise LeukError("--target and --layer choose what overlays show; give --overlays FOLDER too")
-    jsonl = Path(arguments.jsonl) if arguments.jsonl not in (None, "-") else None
+    jsonl = jsonl_file(arguments)
     for path in (jsonl, arguments.csv):
         if path is not None and path.is_dir():
             raise LeukError(f"{path} is a folder; give a file to write")
@@ -154,42 +86,134 @@ def check(arguments: Arguments) -> None:
         raise LeukError(f"{arguments.overlays} is a file; give a folder for the overlays")
 
 
-def run(arguments: Arguments) -> int:
-    """Classify all inputs, writing each row as soon as it is known; gives the number of failed inputs."""
+def jsonl_file(arguments: Arguments) -> Path | None:
+    """Give the file that --jsonl names, if it is one."""
+    return None if arguments.jsonl in (None, "-") else Path(arguments.jsonl)
+
+
+def overlay_options(arguments: Arguments, predictor: Predictor) -> OverlayOptions | None:
+    """Check and fill in what the overlays show; None when there are none."""
+    from leuk_hf.batch_prediction import OverlayOptions
+
+    layers = predictor.cam_layers
+    layer = arguments.layer or (predictor.cam_layer if predictor.cam_layer in layers else predictor.map_layer)
+    if arguments.target is not None and arguments.target not in predictor.class_names:
+        raise LeukError(f"there is no class {arguments.target!r}; choose one of {', '.join(predictor.class_names)}")
+    if layer not in layers:
+        raise LeukError(f"there is no layer {layer!r}; choose one of {', '.join(layers)}")
+    return arguments.overlays and OverlayOptions(arguments.overlays, arguments.target, layer, arguments.opacity)
+
+
+def run(arguments: Arguments, processes: Processes) -> int:
+    """Classify all inputs; gives the number of failed ones (in the main process)."""
+    from leuk_hf.backends import load_predictor
+    from leuk_hf.batch_prediction import run_identity
+    from leuk_hf.input_files import find_inputs
+    from leuk_hf.prediction_store import PredictionStore
+
+    output = jsonl_file(arguments) or arguments.csv
+    is_main = processes.index == 0
+    if processes.count > 1 and output is None:
+        raise LeukError("several processes cannot share standard output; give --jsonl FILE or --csv FILE")
+    files = find_inputs(arguments.paths, sys.stdin) if is_main else iter(())
+    first = list(itertools.islice(files, 1))
+    if is_main and not first:
+        raise LeukError("no images given; name files, folders or globs, or - for a list on standard input")
+    predictor = load_predictor(
+        arguments.model,
+        backend=arguments.backend,
+        revision=arguments.revision,
+        device=processes.device,
+        num_threads=processes.num_threads,
+    )
+    overlays = overlay_options(arguments, predictor)
+    with unfinished_folder(output) as folder:
+        every = {"is_complete": overlays.are_written} if overlays else {}
+        store = PredictionStore(folder, part=processes.index, **every)
+        identity = run_identity(predictor, arguments.batch_size, overlays)
+        if is_main:
+            store.begin(identity, itertools.chain(first, files), restart=arguments.restart)
+            print(f"backend: {predictor.description}", file=sys.stderr)
+        processes.wait()
+        store.check(identity)
+        failed = answer(arguments, processes, predictor, store, overlays)
+        if is_main:
+            store.remove()
+        processes.wait()
+    return failed
+
+
+@contextlib.contextmanager
+def unfinished_folder(output: Path | None) -> Iterator[Path]:
+    """Give the folder for unfinished work: beside the output file, or a temporary one without output file."""
+    if output is not None:
+        yield output.with_name(f"{output.name}.partial")
+        return
+    with tempfile.TemporaryDirectory(prefix="leuk-hf-") as temporary:
+        yield Path(temporary) / "partial"
+
+
+def answer(
+    arguments: Arguments,
+    processes: Processes,
+    predictor: Predictor,
+    store: Any,
+    overlays: OverlayOptions | None,
+) -> int:
+    """Answer what the store lacks and write all rows; gives the number of failed inputs."""
     from tqdm.auto import tqdm
 
-    from leuk_hf.files import replacing
-    from leuk_hf.prediction import load_predictor
+    from leuk_hf.batch_prediction import answer_batches
+    from leuk_hf.prediction_store import joined_rows, share_of
+    from leuk_hf.processes import available_cores
 
-    check(arguments)
-    files = find_inputs(arguments.paths, sys.stdin)
-    if not files:
-        raise LeukError("no images given; name files, folders or globs, or - for a list on standard input")
-    model = load_predictor(arguments.model, revision=arguments.revision)
-    if arguments.target is not None and arguments.target not in model.class_names:
-        raise LeukError(f"there is no class {arguments.target!r}; choose one of {', '.join(model.class_names)}")
-    if arguments.layer is not None and arguments.layer not in model.cam_layers:
-        raise LeukError(f"there is no layer {arguments.layer!r}; choose one of {', '.join(model.cam_layers)}")
+    store.load()
+    number, share = share_of(store, arguments.batch_size, processes)
+    processes.wait()  # nobody may add rows before everybody knows which are missing
+    before = sum(len(batch.names) for batch in store.batches(arguments.batch_size) if batch in store)
+    if processes.index == 0 and before:
+        print(f"going on: {before} images were answered before", file=sys.stderr)
+    workers = arguments.workers or min(8, processes.num_threads or available_cores())
+    show_bar = processes.index == 0 and number > arguments.batch_size and sys.stderr.isatty()
+    name = f"process 1 of {processes.count}" if processes.count > 1 else None
+    with tqdm(total=number, unit="image", desc=name, disable=not show_bar) as bar:
+
+        def recorded() -> Iterator[Any]:
+            for batch, rows in answer_batches(predictor, share, overlays=overlays, workers=workers):
+                if jsonl_file(arguments) or arguments.csv:  # else nobody could go on with them
+                    store.append(batch, rows)
+                bar.update(len(rows))
+                yield batch, rows
+
+        rows = joined_rows(store, arguments.batch_size, recorded(), processes)
+        if processes.index > 0:
+            return len(list(rows))  # none: the main process has them
+        return write_rows(rows, arguments, predictor.class_names)
+
+
+def write_rows(rows: Iterable[dict[str, Any]], arguments: Arguments, class_names: tuple[str, ...]) -> int:
+    """Write every row where it was asked for; gives the number of failed inputs."""
+    from tqdm.auto import tqdm
+
+    from leuk_hf.batch_prediction import empty_row
+    from leuk_hf.prediction_store import publishing
+
     failed = 0
     with contextlib.ExitStack() as stack:
-
-        def opened(path: Path) -> IO[str]:
-            temporary = stack.enter_context(replacing(path))
-            return stack.enter_context(temporary.open("w", encoding="utf-8", errors="backslashreplace", newline=""))
-
         to_screen = arguments.jsonl == "-"
-        jsonl = sys.stdout if to_screen else opened(Path(arguments.jsonl)) if arguments.jsonl else None
-        table = csv.writer(opened(arguments.csv), lineterminator="\n") if arguments.csv else None
-        if table:
-            probability_columns = [f"probability {name}" for name in model.class_names]
+        path = jsonl_file(arguments)
+        jsonl = sys.stdout if to_screen else stack.enter_context(publishing(path)) if path else None
+        table = None
+        if arguments.csv:
+            table = csv.writer(stack.enter_context(publishing(arguments.csv)), lineterminator="\n")
+            probability_columns = [f"probability {name}" for name in class_names]
             table.writerow(["file", "label", *probability_columns, *list(empty_row(""))[3:]])
-        show_bar = len(files) > arguments.batch_size and sys.stderr.isatty()
-        for row in tqdm(classify(model, files, arguments), total=len(files), unit="image", disable=not show_bar):
+        for row in rows:
             failed += row["error"] is not None
             if jsonl:
                 jsonl.write(json.dumps(row) + "\n")
             if table:
-                table.writerow(csv_row(row, model.class_names))
+                table.writerow(csv_row(row, class_names))
             if not to_screen:
                 tqdm.write(screen_line(row), file=sys.stdout)
     return failed
@@ -234,9 +258,16 @@ def main(arguments: list[str]) -> int:
     config = (tyro.conf.PositionalRequiredArgs,)
     parsed = tyro.cli(positional, args=arguments, description=__doc__, prog="scripts/predict.py", config=config)
     try:
-        failed = run(parsed)
+        check(parsed)
+        from leuk_hf.processes import joined_processes
+
+        with joined_processes() as processes:
+            failed = run(parsed, processes)
     except BrokenPipeError:
         return 0
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on where it was if --jsonl or --csv names a file", file=sys.stderr)
+        return 130
     except (LeukError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -1,0 +1,270 @@
+"""Thousands of files -> one row each: decoding, inference and overlays overlap, and memory stays bounded.
+
+Shared contract: a row is a dict of JSON types: file, the fields of `Prediction`, and error; rows come in the order of
+the files, and a file that cannot be used is a row too. Threads decode and preprocess a few batches ahead and write the
+overlays; the caller's thread runs the network. Of an image only its pixel_values, its size and a copy of 64 by 64
+pixels wait; large photos are decoded a few at a time. Batches are the same however many processes share the work, so
+the rows are too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import itertools
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from PIL import Image
+
+from leuk_hf._version import __version__
+from leuk_hf.backends import Outputs, Predictor
+from leuk_hf.errors import ImageError
+from leuk_hf.explanation import Explanation, explain, explanation_of
+from leuk_hf.image_encoding import encode_image
+from leuk_hf.image_io import FORMATS, load_image, original_size
+from leuk_hf.prediction import interpret
+from leuk_hf.prediction_store import Batch, Row
+from leuk_hf.preprocessing import Preprocessor
+
+BATCHES_AHEAD = 2  # decoded while the network runs; more only wait
+OVERLAY_SIDE = 1024  # in pixels: photos at least twice as large get smaller overlays; a map has some 7 by 7 values
+PIXELS_AT_ONCE = 24_000_000  # decoded and not yet reduced, over all threads: two photos of 12 megapixels
+
+
+@dataclasses.dataclass(frozen=True)
+class OverlayOptions:
+    """What the overlays show.
+
+    Args:
+        folder: One PNG per image goes there, of the image's size unless its shorter side is twice `OVERLAY_SIDE`
+            or more; then it is reduced by a whole factor.
+        target: Class name; None for the predicted one.
+        layer: One of the predictor's `cam_layers`.
+        opacity: Of the heatmap, in [0, 1].
+    """
+
+    folder: Path
+    target: str | None
+    layer: str
+    opacity: float
+
+    def path(self, number: int, name: str) -> Path:
+        """Name the overlay of a file; numbered, because two inputs may have the same name.
+
+        Args:
+            number: Of the file among all, from 0.
+            name: The file's path.
+        """
+        return self.folder / f"{number + 1:05d}-{Path(name).stem[:60]}.png"
+
+    def are_written(self, start: int, rows: list[Row]) -> bool:
+        """Tell whether every classified file of a batch has its overlay."""
+        return all(
+            self.path(start + index, row["file"]).is_file()
+            for index, row in enumerate(rows)
+            if row["label"] is not None
+        )
+
+
+def run_identity(predictor: Predictor, batch_size: int, overlays: OverlayOptions | None) -> dict[str, Any]:
+    """Say what rows and overlays depend on besides the files, as JSON types, by names to show."""
+    shown = {} if overlays is None else {key: str(value) for key, value in dataclasses.asdict(overlays).items()}
+    return {
+        "checkpoint": predictor.identity,
+        "backend": predictor.description,
+        "batch size": batch_size,
+        "version of leuk_hf": __version__,
+        **{f"overlay {key}": value for key, value in shown.items()},
+    }
+
+
+def answer_batches(
+    predictor: Predictor, batches: Iterable[Batch], *, overlays: OverlayOptions | None = None, workers: int = 2
+) -> Iterator[tuple[Batch, list[Row]]]:
+    """Classify files batch by batch.
+
+    Args:
+        predictor: From `load_predictor`; it is run in the caller's thread.
+        batches: Taken as needed, a few ahead.
+        overlays: What to write; None for no overlays.
+        workers: Threads that decode, preprocess and write overlays.
+
+    Yields:
+        Each batch with its rows, in order, when its overlays are written.
+    """
+    gate = PixelGate(PIXELS_AT_ONCE)
+    writer = None if overlays is None else _OverlayWriter(predictor, overlays, gate)
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="leuk_hf")
+    try:
+        upcoming = (
+            (batch, [pool.submit(_prepare, predictor.preprocessor, name, gate) for name in batch.names])
+            for batch in batches
+        )
+        ahead = deque(itertools.islice(upcoming, BATCHES_AHEAD))
+        unfinished: deque[tuple[Batch, list[Row], dict[int, Future[str | None]]]] = deque()
+        while ahead:
+            batch, futures = ahead.popleft()
+            prepared = [future.result() for future in futures]
+            del futures
+            ahead.extend(itertools.islice(upcoming, 1))  # before the network starts: the threads work meanwhile
+            rows, outputs = _answer(predictor, batch, prepared)
+            del prepared
+            writing = {}
+            if writer is not None and outputs is not None:
+                answered = [index for index, row in enumerate(rows) if row["label"] is not None]
+                writing = {
+                    index: pool.submit(writer.write, batch, index, outputs, position)
+                    for position, index in enumerate(answered)
+                }
+            unfinished.append((batch, rows, writing))
+            while unfinished and (len(unfinished) > 1 or not unfinished[0][2]):
+                yield _finished(*unfinished.popleft())
+        while unfinished:
+            yield _finished(*unfinished.popleft())
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+class PixelGate:
+    """Lets threads hold a limited number of decoded pixels together; one image is always let in.
+
+    Args:
+        limit: In pixels.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit, self._held, self._changed = limit, 0, threading.Condition()
+
+    @contextlib.contextmanager
+    def holding(self, pixels: int) -> Iterator[None]:
+        """Wait until there is room.
+
+        Args:
+            pixels: To hold until the block ends.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._held == 0 or self._held + pixels <= self._limit)
+            self._held += pixels
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._held -= pixels
+                self._changed.notify_all()
+
+
+class _Glance:
+    """What `interpret` asks of an image, without holding its pixels."""
+
+    def __init__(self, image: Image.Image) -> None:
+        self.size = self.width, self.height = original_size(image)
+        self.info: dict[str, Any] = {}
+        self._small = image.resize((64, 64))
+
+    def resize(self, size: tuple[int, int]) -> Image.Image:
+        return self._small if size == self._small.size else self._small.resize(size)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Prepared:
+    pixel_values: np.ndarray  # float32 (3, H, W)
+    glance: _Glance
+
+
+def _prepare(preprocessor: Preprocessor, name: str, gate: PixelGate) -> _Prepared | ImageError:
+    try:
+        side = preprocessor.sufficient_side
+        with gate.holding(_count_pixels(name, reduce_to=side)):
+            image = load_image(name, reduce_to=side)
+            return _Prepared(preprocessor([image])[0], _Glance(image))
+    except ImageError as error:
+        return error
+
+
+def _count_pixels(name: str, *, reduce_to: int | None = None) -> int:
+    try:
+        if Path(name).is_file():
+            with Image.open(name, formats=FORMATS) as image:
+                # A progressive JPEG is held whole before it is reduced.
+                if reduce_to is not None and not image.info.get("progressive"):
+                    image.draft(None, (reduce_to, reduce_to))
+                return image.width * image.height
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        pass  # load_image says what is wrong with it
+    return 0
+
+
+def _answer(
+    predictor: Predictor, batch: Batch, prepared: list[_Prepared | ImageError]
+) -> tuple[list[Row], Outputs | None]:
+    rows = [empty_row(name) for name in batch.names]
+    usable = [(row, image) for row, image in zip(rows, prepared, strict=True) if isinstance(image, _Prepared)]
+    for row, image in zip(rows, prepared, strict=True):
+        if isinstance(image, ImageError):
+            row["error"] = str(image)
+    if not usable:
+        return rows, None
+    outputs = predictor.run(np.stack([image.pixel_values for _, image in usable]))
+    for (row, image), logits in zip(usable, outputs.logits, strict=True):
+        row.update(interpret(predictor, logits, cast(Image.Image, image.glance)).to_dict())
+    return rows, outputs
+
+
+def empty_row(name: str) -> Row:
+    """Give the row of a file that could not be classified; `error` is filled in later."""
+    return {
+        "file": name,
+        "label": None,
+        "probabilities": None,
+        "prediction_set": None,
+        "in_distribution_score": None,
+        "answered": False,
+        "reasons": [],
+        "error": None,
+    }
+
+
+class _OverlayWriter:
+    def __init__(self, predictor: Predictor, options: OverlayOptions, gate: PixelGate) -> None:
+        self._predictor, self._options, self._gate = predictor, options, gate
+        self._second_pass = threading.Lock()  # gradients of several images at once would only cost memory
+
+    def write(self, batch: Batch, index: int, outputs: Outputs, position: int) -> str | None:
+        """Write one file's overlay; `position` is its place in `outputs`. Gives what is wrong, or None."""
+        name = batch.names[index]
+        path = self._options.path(batch.start + index, name)
+        # The same name each time: what a kill leaves is overwritten by the next run.
+        temporary = path.with_name(f".{path.stem}.unfinished.png")
+        try:
+            # Heatmap and colours weigh four times the image.
+            with self._gate.holding(4 * _count_pixels(name, reduce_to=OVERLAY_SIDE)):
+                # Once more, rather than holding every decoded photo until here.
+                image = load_image(name, reduce_to=OVERLAY_SIDE)
+                explanation = self._explain(image, outputs, position)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                temporary.write_bytes(encode_image(explanation.overlay(image, opacity=self._options.opacity)))
+                temporary.replace(path)
+        except OSError as error:
+            return f"the overlay {path} cannot be written ({error.strerror or error})"
+        except ImageError as error:
+            return f"the overlay {path} cannot be made: {error}"
+        return None
+
+    def _explain(self, image: Image.Image, outputs: Outputs, position: int) -> Explanation:
+        target, layer = self._options.target, self._options.layer
+        if layer == self._predictor.map_layer:
+            return explanation_of(self._predictor, outputs, position, image, target=target)
+        with self._second_pass:
+            return explain(self._predictor, image, target=target, layer=layer)
+
+
+def _finished(batch: Batch, rows: list[Row], writing: dict[int, Future[str | None]]) -> tuple[Batch, list[Row]]:
+    for index, future in writing.items():
+        rows[index]["error"] = future.result()
+    return batch, rows
