@@ -36,10 +36,9 @@ def from_leuk(model: Predictor | LeukDenseNet) -> Classifier:
     if isinstance(model, Predictor):
         fast = model
     else:
-        from leuk_hf.torch_backend import TorchPredictor, fastest_layout
+        from leuk_hf.torch_backend import TorchPredictor
 
-        device = str(next(model.parameters()).device)
-        fast = TorchPredictor(fastest_layout(model, device), precision="float32")
+        fast = TorchPredictor(model, fast=True, precision="float32")
 
     def classify(images: list[Image.Image]) -> tuple[np.ndarray, np.ndarray]:
         predictions = predict(fast, images, batch_size=len(images))

@@ -198,10 +198,10 @@ def _load_torch(
     num_threads: int | None,
 ) -> Predictor:
     from leuk_hf.model import LeukDenseNet
-    from leuk_hf.torch_backend import TorchPredictor, fastest_layout
+    from leuk_hf.torch_backend import TorchPredictor, on_device
 
-    model = LeukDenseNet.from_pretrained(source, **download)
-    return TorchPredictor(fastest_layout(model, device), precision=precision, num_threads=num_threads)
+    model = on_device(LeukDenseNet.from_pretrained(source, **download), device)
+    return TorchPredictor(model, fast=True, precision=precision, num_threads=num_threads)
 
 
 def _is_installed(backend: str) -> bool:

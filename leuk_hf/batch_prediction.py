@@ -165,10 +165,10 @@ class _Glance:
     def __init__(self, image: Image.Image) -> None:
         self.size = self.width, self.height = original_size(image)
         self.info: dict[str, Any] = {}
-        self._small = image.resize((64, 64))
+        self._small = image.resize((64, 64), Image.Resampling.BOX)
 
-    def resize(self, size: tuple[int, int]) -> Image.Image:
-        return self._small if size == self._small.size else self._small.resize(size)
+    def resize(self, size: tuple[int, int], resample: Image.Resampling) -> Image.Image:
+        return self._small if size == self._small.size else self._small.resize(size, resample)
 
 
 @dataclasses.dataclass(frozen=True)

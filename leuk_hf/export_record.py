@@ -19,6 +19,7 @@ RECORD_NAME = "export.json"
 ONNX_NAME = "model.onnx"
 OPENVINO_NAME = "openvino_model.xml"
 OPENVINO_WEIGHTS_NAME = "openvino_model.bin"
+GRAPH_NAMES = (ONNX_NAME, OPENVINO_NAME, OPENVINO_WEIGHTS_NAME)
 SCHEMA_VERSION = 1
 # What each backend reads, best first.
 _GRAPHS = {"openvino": (OPENVINO_NAME, ONNX_NAME), "onnxruntime": (ONNX_NAME,)}

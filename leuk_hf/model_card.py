@@ -11,6 +11,7 @@ from huggingface_hub import ModelCard, ModelCardData
 from leuk_hf._version import __version__
 from leuk_hf.audit_tables import BASELINES, audit_table, baseline_table
 from leuk_hf.data_tables import data_text
+from leuk_hf.speed_tables import speed_text
 
 _PACKAGE = Path(__file__).parent
 
@@ -40,6 +41,7 @@ def render_model_card(
         audit=audit_text(results or {}),
         baselines=baselines_text(results or {}),
         data=data_text(results or {}),
+        speed=speed_text(results or {}),
         version=__version__,
     )
 

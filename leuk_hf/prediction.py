@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from leuk_hf.model import LeukDenseNet
 
 SET_COVERAGE = 0.95
-_CLOSE_CALL = 0.5
+CLOSE_CALL = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,14 +113,14 @@ def interpret(model: Predictor | LeukDenseNet, logits: np.ndarray, image: Image.
 
 
 def _cautions(descending: np.ndarray, image: Image.Image, image_size: int) -> Iterator[str]:
-    if descending[0] < _CLOSE_CALL:
+    if descending[0] < CLOSE_CALL:
         yield "No class has even half of the probability: the model cannot tell."
     width, height = original_size(image)
     if max(width, height) > 1.6 * min(width, height):
         yield f"The image is {width}x{height} pixels; squashed to a square, its cells are distorted."
     if min(width, height) < image_size / 2:
         yield f"The image is small ({width}x{height} pixels); it was enlarged to {image_size} pixels."
-    pixels = np.asarray(image.resize((64, 64)), dtype=np.int16)
+    pixels = np.asarray(image.resize((64, 64), Image.Resampling.BOX), dtype=np.int16)
     if np.ptp(pixels, axis=2).max() < 12:
         yield "The image has no colour; the model was trained on stained, coloured smears."
     elif pixels.std(axis=(0, 1)).max() < 4:

@@ -11,6 +11,7 @@ from typing import Any
 from datasets import Dataset
 from torch import nn
 
+from leuk_hf import export_record
 from leuk_hf.data import load_smears
 from leuk_hf.data_tables import data_text
 from leuk_hf.errors import DataError
@@ -19,9 +20,12 @@ from leuk_hf.files import write_json, write_text
 from leuk_hf.model import LeukDenseNet
 from leuk_hf.model_card import audit_text, baselines_text, results_table
 from leuk_hf.provenance import provenance
+from leuk_hf.speed_tables import speed_text
 from leuk_hf.splits import fingerprint, read_split
 
-README_SECTIONS = ("field", "leukocytes", "controls", "shortcuts")  # the model card has all
+# The model card has all.
+README_SECTIONS = ("field", "leukocytes", "controls", "shortcuts")
+README_SPEED = ("inference", "training")
 
 
 def release_checkpoint(run: Path, source: str, folder: Path, *, command: str) -> tuple[Dataset, Results]:
@@ -58,6 +62,8 @@ def release_checkpoint(run: Path, source: str, folder: Path, *, command: str) ->
         if isinstance(module, (nn.Conv2d, nn.Linear)):
             module.half()
     model.save_pretrained(folder)
+    for name in (export_record.RECORD_NAME, *export_record.GRAPH_NAMES):  # of the weights before these
+        (folder / name).unlink(missing_ok=True)
     write_json(folder / "training.json", record)
     shutil.copyfile(run / "split.csv", folder / "split.csv")
 
@@ -78,7 +84,7 @@ def refresh_documents(folder: Path, readme: Path) -> None:
     Args:
         folder: Of the checkpoint, with results.json.
         readme: Markdown with `<!-- results: ... -->`, closed by `<!-- end of results -->`, and likewise audit,
-            baselines and data.
+            baselines, data and speed.
 
     Raises:
         DataError: If results.json or a mark is missing.
@@ -106,6 +112,7 @@ def fill_tables(text: str, results: dict[str, Any]) -> str:
         "audit": audit_text(results, README_SECTIONS),
         "baselines": baselines_text(results),
         "data": data_text(results),
+        "speed": speed_text(results, README_SPEED),
     }
     for name, content in contents.items():
         start, end = re.search(rf"<!-- {name}: [^>]*-->\n", text), text.find(f"<!-- end of {name} -->")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import copy
 import threading
+from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from leuk_hf.backends import Outputs, Predictor
 from leuk_hf.class_activation import evaluating, explained_head, map_layer
@@ -15,18 +18,22 @@ from leuk_hf.model import LeukDenseNet
 
 
 class TorchPredictor(Predictor):
-    """A `LeukDenseNet` as a predictor; the network is shared, not copied, and left as found.
+    """A `LeukDenseNet` as a predictor; the network is left as found.
 
     Args:
         model: On any device, in any mode and memory layout.
+        fast: Run a copy in the form that is fastest to run (`inference_copy`), instead of the network itself.
         precision: "float32" (the network's own type), "bfloat16" (autocast), or "auto": bfloat16 where the
             processor computes in it.
         num_threads: Of torch's CPU operations; a setting of the whole process, as torch has it.
     """
 
-    def __init__(self, model: LeukDenseNet, *, precision: str = "auto", num_threads: int | None = None) -> None:
+    def __init__(
+        self, model: LeukDenseNet, *, fast: bool = False, precision: str = "auto", num_threads: int | None = None
+    ) -> None:
         super().__init__("torch", model.settings, map_layer(model))
         self._model = model
+        self._running = inference_copy(model) if fast else model
         self.device = next(model.parameters()).device
         self.precision = natural_precision(self.device) if precision == "auto" else precision
         self._identity: str | None = None
@@ -63,18 +70,19 @@ class TorchPredictor(Predictor):
         Args:
             pixel_values: float32 (N, 3, H, W).
         """
-        parameter = next(self._model.parameters())
+        model = self._running
+        parameter = next(model.parameters())
         channels_last = parameter.is_contiguous(memory_format=torch.channels_last)
         layout = torch.channels_last if channels_last else torch.contiguous_format
         values = torch.from_numpy(np.ascontiguousarray(pixel_values, dtype=np.float32))
         # channels_last alone would leave a tensor of one channel or one pixel ambiguous; .to() with a format is exact.
         values = values.to(parameter.device, parameter.dtype, memory_format=layout)
         bfloat16 = torch.autocast(parameter.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
-        with evaluating(self._model), torch.no_grad(), torch.autocast(parameter.device.type, enabled=False):
+        with evaluating(model), torch.no_grad(), torch.autocast(parameter.device.type, enabled=False):
             with bfloat16:
-                activations = self._model.features[:-1](values)
+                activations = model.features[:-1](values)
             # The head costs next to nothing; rounding its sums would show in probabilities and maps.
-            logits, maps, features = explained_head(self._model, activations.to(parameter.dtype), self.map_layer)
+            logits, maps, features = explained_head(model, activations.to(parameter.dtype), self.map_layer)
         return Outputs(
             logits.double().cpu().numpy(),
             maps.float().contiguous().cpu().numpy(),
@@ -93,11 +101,47 @@ def natural_precision(device: torch.device) -> str:
     return "bfloat16" if abilities.get("amx_bf16") else "float32"
 
 
-def fastest_layout(model: LeukDenseNet, device: str | None) -> LeukDenseNet:
-    """Copy a model to where it runs fastest: onto the device, channels last.
+def inference_copy(model: LeukDenseNet) -> LeukDenseNet:
+    """Copy a network into the form that answers fastest; equal to rounding, no longer good for training or saving.
+
+    Channels last; BatchNorm multiplied into the convolution before it where there is one; transitions pool first.
 
     Args:
-        model: Stays as it is.
+        model: On any device; stays as it is.
+    """
+    fast = copy.deepcopy(model).eval()
+    pool_first(fast)
+    features: Any = fast.features
+    features.conv0, features.norm0 = _folded(features.conv0, features.norm0)
+    for name, block in features.named_children():
+        if name.startswith("denseblock"):
+            for layer in block.children():
+                layer.conv1, layer.norm2 = _folded(layer.conv1, layer.norm2)
+    return fast.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def pool_first(model: LeukDenseNet) -> None:
+    """Let the transitions average before their 1x1 convolution, in place: the same sum, a quarter of the products.
+
+    Args:
+        model: Its tensors and their names stay.
+    """
+    for name, module in model.features.named_children():
+        if name.startswith("transition"):
+            children = module._modules
+            children["conv"] = children.pop("conv")  # to the end, behind the pooling
+
+
+def _folded(convolution: nn.Conv2d, norm: Any) -> tuple[nn.Conv2d, nn.Module]:
+    """Give the convolution that BatchNorm is multiplied into, and the activation that is left of the norm."""
+    return fuse_conv_bn_eval(convolution, norm), norm.act
+
+
+def on_device(model: LeukDenseNet, device: str | None) -> LeukDenseNet:
+    """Move a network to where it shall run.
+
+    Args:
+        model: Moved in place.
         device: Such as "cuda:1"; by default a GPU if torch sees one, else the CPU.
 
     Raises:
@@ -105,7 +149,7 @@ def fastest_layout(model: LeukDenseNet, device: str | None) -> LeukDenseNet:
     """
     chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        return copy.deepcopy(model).to(chosen).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return model.to(chosen)
     except (RuntimeError, AssertionError) as error:
         reason = " ".join(str(error).split())[:160]
         raise LeukError(f"torch cannot use the device {chosen!r} ({reason}); give cpu or leave it out") from error

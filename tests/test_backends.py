@@ -20,10 +20,10 @@ from leuk_hf.attribution import grad_cam
 from leuk_hf.backends import BACKENDS, as_predictor
 from leuk_hf.errors import CheckpointError, LeukError
 from leuk_hf.explanation import explain
-from leuk_hf.export import example_values, export_checkpoint, largest_relative_difference
+from leuk_hf.export import TOLERANCES, example_values, export_checkpoint, largest_relative_difference
 from leuk_hf.preprocessing import Preprocessor
 from leuk_hf.synthetic import render_smear
-from leuk_hf.torch_backend import TorchPredictor, fastest_layout, natural_precision
+from leuk_hf.torch_backend import TorchPredictor, inference_copy, natural_precision, pool_first
 
 EXPORTED = ("openvino", "onnxruntime")
 SMEARS = [render_smear(name, seed=seed, image_size=80) for name in ("Benign", "Pro-B") for seed in (1, 2)]
@@ -339,10 +339,10 @@ def test_export_refuses_what_it_cannot_do(checkpoint, tmp_path, monkeypatch):
     trained_like().save_pretrained(tmp_path / "other")
     with pytest.raises(CheckpointError, match="holds another checkpoint"):
         export_checkpoint(checkpoint, tmp_path / "other")
-    monkeypatch.setattr("leuk_hf.export.TOLERANCE", 0.0)
+    monkeypatch.setitem(TOLERANCES, "logits", 0.0)
     with pytest.raises(LeukError) as error:
         export_checkpoint(checkpoint, tmp_path / "out", formats=("onnx",))
-    assert "differs from torch by" in one_line(error)
+    assert "the logits of model.onnx on" in one_line(error)
     assert list((tmp_path / "out").iterdir()) == []
 
 
@@ -390,14 +390,32 @@ def test_a_network_is_used_as_it_is(checkpoint):
     assert model.training and model.features.norm5.training
 
 
-def test_the_fast_copy_is_a_copy(checkpoint):
+def test_the_fast_copy_answers_the_same_and_is_a_copy(checkpoint):
     model = LeukDenseNet.from_pretrained(checkpoint)
-    fast = fastest_layout(model, "cpu")
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    fast = inference_copy(model)
     assert fast is not model and fast.features.conv0.weight.is_contiguous(memory_format=torch.channels_last)
-    assert not model.features.conv0.weight.is_contiguous(memory_format=torch.channels_last)
     values = example_values(model.preprocessor)
-    actual, expected = TorchPredictor(fast, precision="float32").run(values), as_predictor(model).run(values)
-    assert max(largest_relative_difference(actual, expected).values()) < 1e-5
+    predictor, expected = TorchPredictor(model, fast=True), as_predictor(model).run(values)
+    assert max(largest_relative_difference(predictor.run(values), expected).values()) < 1e-5
+    counts = [sum(isinstance(each, torch.nn.BatchNorm2d) for each in whole.modules()) for whole in (fast, model)]
+    assert counts == [8 + 3 + 1, 1 + 2 * 8 + 3 + 1]  # of 8 layers, 3 transitions, norm5; before also norm0, norm2
+    # What gradients, identity and saving use is the network itself.
+    assert predictor.torch_model() is model and predictor.identity == model.identity()
+    after = model.state_dict()
+    assert list(after) == list(before) and all(torch.equal(after[name], before[name]) for name in before)
+    assert not model.features.conv0.weight.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_pooling_first_changes_the_order_alone():
+    model, reordered = trained_like(), trained_like()
+    pool_first(reordered)
+    assert [name for name, _ in reordered.features.transition1.named_children()] == ["norm", "pool", "conv"]
+    assert [name for name, _ in model.features.transition1.named_children()] == ["norm", "conv", "pool"]
+    assert reordered.identity() == model.identity()
+    values = torch.from_numpy(example_values(model.preprocessor))
+    with torch.no_grad():
+        torch.testing.assert_close(reordered(values), model(values), rtol=1e-5, atol=1e-4)
 
 
 def test_bfloat16_keeps_the_head_in_float32(checkpoint):
