@@ -76,7 +76,7 @@ def machine_sentence(entry: dict[str, Any]) -> str:
 
 
 def load_sentence(entry: dict[str, Any]) -> str:
-    """Say whether the machine was busy with something else; empty where the system does not tell.
+    """Say whether the machine was busy; empty where the system does not tell.
 
     Args:
         entry: Of the section `speed`: machine, and load_average at start and end.
@@ -87,7 +87,7 @@ def load_sentence(entry: dict[str, Any]) -> str:
     cores = entry["machine"]["cores"]
     # What is measured keeps all cores busy itself, so the end shows less than the start.
     busy = start > 0.5 * cores or end > cores + 1
-    warning = ": **the machine was busy with other work; of these figures only the ratios count**" if busy else ""
+    warning = ": **the machine was busy; of these figures only the ratios count**" if busy else ""
     return f"Load average {start:g} at the start, {end:g} at the end{warning}."
 
 

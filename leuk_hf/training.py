@@ -32,6 +32,7 @@ from leuk_hf.files import write_json, write_text
 from leuk_hf.model import LeukDenseNet
 from leuk_hf.plots import plot_training_curves
 from leuk_hf.splits import write_split
+from leuk_hf.torch_backend import pool_first
 from leuk_hf.training_config import TrainConfig
 from leuk_hf.training_record import check_folder, check_record, remove_leftovers, start_record
 from leuk_hf.training_setup import (
@@ -136,6 +137,7 @@ class _Run:
     ) -> None:
         self.config, self.accelerator, self.model, self.record = config, accelerator, model, record
         self.output, self.state_path = Path(config.output), Path(config.output) / "state.safetensors"
+        pool_first(model)
         if config.channels_last:
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = build_optimizer(config, model)

@@ -24,6 +24,7 @@ from leuk_hf.fields import to_pixel_values
 from leuk_hf.image_io import load_image
 from leuk_hf.model import LeukDenseNet
 from leuk_hf.preprocessing import Preprocessor
+from leuk_hf.torch_backend import pool_first
 from leuk_hf.training_config import TrainConfig
 from leuk_hf.training_setup import build_loader, build_optimizer, choose_num_workers, choose_precision
 
@@ -180,6 +181,7 @@ def _our_loop(
 ) -> Iterator[None]:
     kind = torch.device(device)
     model = _build_model(preprocessor, config, device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    pool_first(model)
     optimizer = build_optimizer(config, model)
     scaler = torch.amp.GradScaler(kind.type, enabled=precision == "fp16")
     loader = build_loader(

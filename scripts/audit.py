@@ -202,7 +202,8 @@ def run(arguments: Arguments, command: str) -> str:
     merge_results(results, "audit", name, entry)
     title = f"{name}: {len(dataset)} fields"
     plot_audit(entry, arguments.output / "audit.png", title=title)
-    text = f"# Shortcut audit of {title}\n\n`{command}`\n\n{report.to_markdown()}\n"
+    ran = "" if backend is None else f", run by {backend}"
+    text = f"# Shortcut audit of {title}\n\n`{command}`{ran}\n\n{report.to_markdown()}\n"
     write_text(arguments.output / "audit.md", text)
     if table is not None or arguments.baselines:
         corner = report.checks["corner"]

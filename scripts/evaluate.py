@@ -152,7 +152,7 @@ def main(arguments: list[str]) -> int:
     from leuk_hf.model_card import results_table
 
     print(results_table({"protocols": {name: entry}}))
-    print(f"\nwritten to {parsed.output}")
+    print(f"\nrun by {entry['backend']}; written to {parsed.output}")
     return 0
 
 

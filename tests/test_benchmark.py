@@ -261,7 +261,7 @@ def test_the_machine_in_words():
         " torch 2.14.1, openvino 2026.4.1."
     )
     assert load_sentence(COMMON) == "Load average 0.5 at the start, 1.9 at the end."
-    busy = "**the machine was busy with other work; of these figures only the ratios count**"
+    busy = "**the machine was busy; of these figures only the ratios count**"
     entry = copy.deepcopy(COMMON)
     for load in ([5.0, 2.0], [0.0, 4.0]):
         entry["load_average"] = load

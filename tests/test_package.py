@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 import leuk_hf
-from leuk_hf import LeukDenseNet, predict
+from leuk_hf import LeukDenseNet, load_predictor, predict
 from leuk_hf.checkpoint_io import SHIPPED_CHECKPOINT
 from leuk_hf.labels import CLASS_NAMES
 from leuk_hf.model_card import audit_text, baselines_text, results_table
 from leuk_hf.release import fill_tables
+from leuk_hf.speed_tables import speed_text
 
 ROOT = Path(__file__).parent.parent
 REAL_DATA = ROOT.parent / "shared" / "data" / "leukemia" / "Original"
@@ -69,6 +70,17 @@ def test_shipped_checkpoint_loads_and_answers():
     assert len(answers) == 4 and all(abs(sum(answer.probabilities.values()) - 1) < 1e-9 for answer in answers)
 
 
+def test_the_shipped_graph_is_of_the_shipped_weights():
+    predictor = load_predictor(precision="float32")  # a stale graph would warn, and torch would take its place
+    assert predictor.backend == "openvino"
+    model = LeukDenseNet.from_pretrained()
+    assert predictor.identity == model.identity()
+    examples = sorted((ROOT / "leuk_hf" / "assets" / "examples").glob("*.png"))
+    for actual, expected in zip(predict(predictor, examples), predict(model, examples), strict=True):
+        assert actual.label == expected.label
+        assert actual.probabilities == pytest.approx(expected.probabilities, abs=1e-4)
+
+
 def test_documents_show_the_figures_of_results_json():
     results = json.loads((SHIPPED_CHECKPOINT / "results.json").read_text(encoding="utf-8"))
     table = results_table(results)
@@ -77,6 +89,7 @@ def test_documents_show_the_figures_of_results_json():
     assert table in readme and table in card
     assert audit_text(results) in card and "Exposed" in card
     assert baselines_text(results) in readme and baselines_text(results) in card
+    assert speed_text(results) in card and "times faster" in card
     assert fill_tables(readme, results) == readme
 
 
@@ -119,9 +132,11 @@ def test_wheel_predicts_from_another_directory(tmp_path):
         "import leuk_hf; from leuk_hf import LeukDenseNet, predict; from leuk_hf.model_card import template_path;"
         "from leuk_hf.space.demo import EXAMPLES;"
         "model = LeukDenseNet.from_pretrained(); print(leuk_hf.__file__, template_path().is_file());"
-        "print(predict(model, sorted(EXAMPLES.glob('*.png'))[0])[0].label)"
+        "print(predict(model, sorted(EXAMPLES.glob('*.png'))[0])[0].label);"
+        "print(leuk_hf.load_predictor(backend='onnxruntime').description)"
     )
     done = subprocess.run([str(python), "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    where, label = done.stdout.splitlines()
+    where, label, description = done.stdout.splitlines()
     assert str(installed) in where and where.endswith("True") and label in CLASS_NAMES
+    assert description.startswith("onnxruntime ")
