@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import torch
 
+from leuk_hf.backends import Predictor
 from leuk_hf.class_activation import evaluating, explained_forward, map_layer
 from leuk_hf.model import LeukDenseNet
 
@@ -30,7 +31,7 @@ class ClassActivationMaps(NamedTuple):
 
 
 def class_activation_maps(
-    model: LeukDenseNet, pixel_values: torch.Tensor, layer: str | None = None
+    model: Predictor | LeukDenseNet, pixel_values: torch.Tensor, layer: str | None = None
 ) -> ClassActivationMaps:
     """Classify and explain every class from one forward pass, without autograd: `grad_cam` in closed form.
 
@@ -38,7 +39,8 @@ def class_activation_maps(
     https://arxiv.org/abs/1610.02391; the formula is in `leuk_hf.class_activation`.
 
     Args:
-        model: On any device, in any mode; used in evaluation mode and outside of autocast, and left as found.
+        model: On any device, in any mode; used in evaluation mode and outside of autocast, and left as found. Of a
+            predictor its torch network.
         pixel_values: float32 (N, 3, H, W).
         layer: The last dense block or "norm5"; by default `model.cam_layer` if it is one of them, else the last
             dense block.
@@ -49,6 +51,7 @@ def class_activation_maps(
     Raises:
         ValueError: If the layer has no closed form.
     """
+    model = _network(model)
     parameter = next(model.parameters())
     with evaluating(model), torch.no_grad(), torch.autocast(parameter.device.type, enabled=False):
         images = pixel_values.to(parameter.device, parameter.dtype)
@@ -57,7 +60,7 @@ def class_activation_maps(
 
 
 def grad_cam(
-    model: LeukDenseNet,
+    model: Predictor | LeukDenseNet,
     pixel_values: torch.Tensor,
     target: int | Sequence[int] | torch.Tensor,
     layer: str | None = None,
@@ -68,7 +71,7 @@ def grad_cam(
     evaluation mode and outside of autocast.
 
     Args:
-        model: On any device, in any mode.
+        model: On any device, in any mode. Of a predictor its torch network.
         pixel_values: float32 (N, 3, H, W).
         target: Class index for all images, or one per image.
         layer: One of `model.cam_layers`; by default `model.cam_layer`.
@@ -79,6 +82,7 @@ def grad_cam(
     Raises:
         ValueError: If the layer is unknown, or a target is not a class index.
     """
+    model = _network(model)
     given = torch.as_tensor(target)
     indices = given.reshape(-1).tolist()
     targets = indices * len(pixel_values) if given.ndim == 0 else indices
@@ -95,6 +99,10 @@ def grad_cam(
         images = pixel_values.detach().clone().to(parameter.device, parameter.dtype)
         method = LayerGradCam(replica, replica.layer(layer or model.cam_layer))
         return method.attribute(images, target=targets).detach().float()
+
+
+def _network(model: Predictor | LeukDenseNet) -> LeukDenseNet:
+    return model.torch_model() if isinstance(model, Predictor) else model
 
 
 def _replica(model: LeukDenseNet) -> LeukDenseNet:

@@ -11,7 +11,7 @@ import abc
 import importlib.util
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 BACKENDS = ("openvino", "onnxruntime", "torch")  # in the order that "auto" prefers on a CPU
 PRECISIONS = ("auto", "float32", "bfloat16")
+MAX_THREADS = 1024  # torch crashes when the system refuses it more
 
 
 class Outputs(NamedTuple):
@@ -76,13 +77,27 @@ class Predictor(abc.ABC):
     def cam_layers(self) -> tuple[str, ...]:
         """The layers that this predictor can explain, from fine to coarse."""
 
-    @abc.abstractmethod
     def run(self, pixel_values: np.ndarray) -> Outputs:
         """Run one forward pass.
 
         Args:
-            pixel_values: float32 (N, 3, H, W), N at least 1.
+            pixel_values: float32 (N, 3, image_size, image_size), N at least 1, finite.
+
+        Raises:
+            LeukError: If pixel_values are something else, or the network gives values that are no numbers.
         """
+        values, size = np.ascontiguousarray(pixel_values, dtype=np.float32), self.preprocessor.image_size
+        if values.ndim != 4 or not len(values) or values.shape[1:] != (3, size, size):
+            raise LeukError(f"pixel_values have shape {values.shape}; give (N, 3, {size}, {size}), N at least 1")
+        if not np.isfinite(values).all():
+            raise LeukError("pixel_values have values that are not finite; make them by preprocess")
+        outputs = self._run(values)
+        if not np.isfinite(outputs.logits).all():
+            raise LeukError("the network gives values that are not finite; use another checkpoint")
+        return outputs
+
+    @abc.abstractmethod
+    def _run(self, pixel_values: np.ndarray) -> Outputs: ...
 
     @abc.abstractmethod
     def torch_model(self) -> LeukDenseNet:
@@ -139,8 +154,8 @@ def load_predictor(
         backend: "torch", "onnxruntime", "openvino", or "auto": of the installed ones OpenVINO, then ONNX Runtime,
             if the source holds an exported graph (`scripts/export.py`), else torch.
         revision: Branch, tag or commit of a Hub id.
-        device: Of torch, such as "cuda" or "cuda:1"; with it "auto" is torch. By default a GPU if torch sees one.
-            The other backends run on the CPU.
+        device: Of torch, such as "cuda" or "cuda:1"; with it, unless it is "cpu", "auto" is torch. By default torch
+            takes a GPU if it sees one. The other backends run on the CPU, and "auto" does not look for GPUs.
         precision: "float32", "bfloat16", or "auto": bfloat16 where the processor computes in it, else float32.
         num_threads: Threads of one forward pass; by default one for each core.
 
@@ -152,13 +167,14 @@ def load_predictor(
         raise LeukError(f"there is no backend {backend!r}; choose auto, {', '.join(BACKENDS)}")
     if precision not in PRECISIONS:
         raise LeukError(f"there is no precision {precision!r}; choose {', '.join(PRECISIONS)}")
-    if num_threads is not None and num_threads < 1:
-        raise LeukError(f"num_threads is {num_threads}; give at least 1")
-    if device not in (None, "cpu") and backend in ("openvino", "onnxruntime"):
+    if num_threads is not None and (not isinstance(num_threads, int) or not 1 <= num_threads <= MAX_THREADS):
+        raise LeukError(f"num_threads is {num_threads!r}; give a whole number from 1 to {MAX_THREADS}")
+    on_cpu = device is None or device.split(":")[0] == "cpu"
+    if not on_cpu and backend in ("openvino", "onnxruntime"):
         raise LeukError(f"{backend} runs on the CPU here; leave out device {device!r}, or take backend torch")
     source = source or checkpoint_io.checkpoint_source()
     download = {"revision": revision}
-    if backend in ("auto", "torch") and (backend == "torch" or device not in (None, "cpu")):
+    if backend in ("auto", "torch") and (backend == "torch" or not on_cpu):
         return _load_torch(source, download, device, precision, num_threads)
     if backend != "auto" and not _is_installed(backend):
         raise LeukError(f"{backend} is not installed; run: pip install {backend}")
@@ -170,7 +186,7 @@ def load_predictor(
             " python scripts/export.py --model ... --output FOLDER"
         )
     if record is not None and (stale := record.fault()):
-        if backend != "auto":
+        if backend != "auto" or not record.has_weights():
             raise CheckpointError(stale)
         warnings.warn(f"{stale}; torch is used instead", stacklevel=2)
         record = None
@@ -178,10 +194,15 @@ def load_predictor(
         from leuk_hf.exported_backend import load_exported
 
         for name in asked:
-            if (graph := record.graph_for(name)) is not None:
-                return load_exported(name, graph, record, precision=precision, num_threads=num_threads)
-        if backend != "auto":
-            raise CheckpointError(f"{record.folder} has no graph that {backend} reads; export it again")
+            try:
+                if (graph := record.graph_for(name)) is not None:
+                    return load_exported(name, graph, record, precision=precision, num_threads=num_threads)
+            except LeukError as error:
+                if backend != "auto" or not record.has_weights():
+                    raise
+                warnings.warn(f"{error}; another backend is used instead", stacklevel=2)
+        if backend != "auto" or (asked and not record.has_weights()):
+            raise CheckpointError(f"{record.folder} has no graph that {' or '.join(asked)} reads; export it again")
         if not record.has_weights():
             raise LeukError(
                 f"{record.folder} is an exported graph without weights for torch, and neither openvino nor"
@@ -214,10 +235,11 @@ class LazyModel:
     Args:
         source: Folder or Hub id; None for the shipped checkpoint.
         download: Passed to `LeukDenseNet.from_pretrained`.
+        check: Called once before; raises what keeps the weights from being used.
     """
 
-    def __init__(self, source: str | Path | None, download: dict[str, Any]) -> None:
-        self._source, self._download = source, download
+    def __init__(self, source: str | Path | None, download: dict[str, Any], *, check: Callable[[], None]) -> None:
+        self._source, self._download, self._check = source, download, check
         self._lock = threading.Lock()
         self._model: LeukDenseNet | None = None
 
@@ -231,5 +253,6 @@ class LazyModel:
             if self._model is None:
                 from leuk_hf.model import LeukDenseNet
 
+                self._check()
                 self._model = LeukDenseNet.from_pretrained(self._source, **self._download)
             return self._model

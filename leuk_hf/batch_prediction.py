@@ -27,13 +27,14 @@ from leuk_hf.backends import Outputs, Predictor
 from leuk_hf.errors import ImageError
 from leuk_hf.explanation import Explanation, explain, explanation_of
 from leuk_hf.image_encoding import encode_image
-from leuk_hf.image_io import FORMATS, load_image, original_size
+from leuk_hf.image_io import FORMATS, MIN_SIDE, load_image, original_size
 from leuk_hf.prediction import interpret
 from leuk_hf.prediction_store import Batch, Row
 from leuk_hf.preprocessing import Preprocessor
 
 BATCHES_AHEAD = 2  # decoded while the network runs; more only wait
 OVERLAY_SIDE = 1024  # in pixels: photos at least twice as large get smaller overlays; a map has some 7 by 7 values
+OVERLAY_PIXELS = 16_000_000  # long strips are reduced further
 PIXELS_AT_ONCE = 24_000_000  # decoded and not yet reduced, over all threads: two photos of 12 megapixels
 
 
@@ -61,7 +62,8 @@ class OverlayOptions:
             number: Of the file among all, from 0.
             name: The file's path.
         """
-        return self.folder / f"{number + 1:05d}-{Path(name).stem[:60]}.png"
+        stem = Path(name).stem[:60].encode("utf-8", "replace")[:180].decode("utf-8", "ignore")  # 255 bytes at most
+        return self.folder / f"{number + 1:05d}-{stem}.png"
 
     def are_written(self, start: int, rows: list[Row]) -> bool:
         """Tell whether every classified file of a batch has its overlay."""
@@ -177,37 +179,52 @@ class _Prepared:
     glance: _Glance
 
 
-def _prepare(preprocessor: Preprocessor, name: str, gate: PixelGate) -> _Prepared | ImageError:
+def _prepare(preprocessor: Preprocessor, name: str, gate: PixelGate) -> _Prepared | str:
     try:
         side = preprocessor.sufficient_side
         with gate.holding(_count_pixels(name, reduce_to=side)):
             image = load_image(name, reduce_to=side)
             return _Prepared(preprocessor([image])[0], _Glance(image))
     except ImageError as error:
-        return error
+        return str(error)  # the error itself would keep what was decoded alive
 
 
 def _count_pixels(name: str, *, reduce_to: int | None = None) -> int:
+    """Count what an image weighs while it is decoded, in pixels of 4 bytes: at least its file, which is read whole."""
+    weight = 0
     try:
         if Path(name).is_file():
+            weight = Path(name).stat().st_size // 4
             with Image.open(name, formats=FORMATS) as image:
                 # A progressive JPEG is held whole before it is reduced.
                 if reduce_to is not None and not image.info.get("progressive"):
                     image.draft(None, (reduce_to, reduce_to))
-                return image.width * image.height
+                # Others than 8-bit grey or colour are converted: a second copy.
+                copies = 1 if image.mode in ("RGB", "L", "YCbCr") else 2
+                return max(weight, copies * image.width * image.height)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         pass  # load_image says what is wrong with it
-    return 0
+    return weight
 
 
-def _answer(
-    predictor: Predictor, batch: Batch, prepared: list[_Prepared | ImageError]
-) -> tuple[list[Row], Outputs | None]:
+def _overlay_side(name: str) -> int:
+    try:
+        with Image.open(name, formats=FORMATS) as image:
+            width, height = image.size
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return OVERLAY_SIDE  # load_image says what is wrong with it
+    factor = max(1, min(width, height) // OVERLAY_SIDE)
+    while width * height > OVERLAY_PIXELS * factor**2:
+        factor += 1
+    return max(MIN_SIDE, min(OVERLAY_SIDE, min(width, height) // factor))
+
+
+def _answer(predictor: Predictor, batch: Batch, prepared: list[_Prepared | str]) -> tuple[list[Row], Outputs | None]:
     rows = [empty_row(name) for name in batch.names]
     usable = [(row, image) for row, image in zip(rows, prepared, strict=True) if isinstance(image, _Prepared)]
     for row, image in zip(rows, prepared, strict=True):
-        if isinstance(image, ImageError):
-            row["error"] = str(image)
+        if isinstance(image, str):
+            row["error"] = image
     if not usable:
         return rows, None
     outputs = predictor.run(np.stack([image.pixel_values for _, image in usable]))
@@ -243,9 +260,10 @@ class _OverlayWriter:
         temporary = path.with_name(f".{path.stem}.unfinished.png")
         try:
             # Heatmap and colours weigh four times the image.
-            with self._gate.holding(4 * _count_pixels(name, reduce_to=OVERLAY_SIDE)):
+            side = _overlay_side(name)
+            with self._gate.holding(4 * _count_pixels(name, reduce_to=side)):
                 # Once more, rather than holding every decoded photo until here.
-                image = load_image(name, reduce_to=OVERLAY_SIDE)
+                image = load_image(name, reduce_to=side)
                 explanation = self._explain(image, outputs, position)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 temporary.write_bytes(encode_image(explanation.overlay(image, opacity=self._options.opacity)))

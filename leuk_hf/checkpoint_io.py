@@ -10,6 +10,7 @@ import dataclasses
 import json
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -171,6 +172,40 @@ def read_config(path: Path) -> dict[str, Any]:
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: {error}") from error
     return settings
+
+
+def check_class_names(class_names: Sequence[str]) -> tuple[str, ...]:
+    """Check the names of the classes.
+
+    Args:
+        class_names: One per class, in index order.
+
+    Raises:
+        ValueError: Unless there are at least two, all different and not empty.
+    """
+    names = tuple(class_names)
+    if isinstance(class_names, str) or len(names) < 2:
+        raise ValueError(f"class_names is {class_names!r}; give at least two names")
+    if not all(isinstance(name, str) and name.strip() for name in names):
+        raise ValueError(f"class_names is {class_names!r}; every name must be text that is not empty")
+    if len(set(names)) < len(names):
+        raise ValueError(f"class_names has a name twice: {', '.join(names)}")
+    return names
+
+
+def check_temperature(temperature: float) -> float:
+    """Check a temperature.
+
+    Args:
+        temperature: What logits are divided by.
+
+    Raises:
+        ValueError: Unless it is a number from 0.01 to 100; what is fitted lies near 1.
+    """
+    is_number = isinstance(temperature, (int, float)) and not isinstance(temperature, bool)
+    if not (is_number and 0.01 <= temperature <= 100):
+        raise ValueError(f"temperature is {temperature!r}; give a number from 0.01 to 100")
+    return float(temperature)
 
 
 def check_mirror(path: Path, expected: dict[str, Any]) -> None:

@@ -57,7 +57,8 @@ def export_checkpoint(
     """Write a checkpoint's graphs, check them against torch, and record what they were made from.
 
     Files: model.onnx, openvino_model.xml and .bin, export.json, and, unless the folder is the checkpoint itself,
-    config.json and README.md; all of them appear at the end, after the checks, or none.
+    config.json and README.md. They replace an earlier export's after the checks, the record last: without a record
+    that fits them no graph is used.
 
     Args:
         source: Checkpoint folder, Hub id, or None for the shipped checkpoint.
@@ -88,7 +89,13 @@ def export_checkpoint(
     inside = folder.resolve() == config.parent.resolve()
     if not inside and (folder / checkpoint_io.WEIGHTS_NAME).exists():
         raise CheckpointError(f"{folder} holds another checkpoint; give a folder of its own, or the checkpoint's")
+    if not inside and not (folder / export_record.RECORD_NAME).exists():
+        for name in (checkpoint_io.CONFIG_NAME, "README.md", *export_record.GRAPH_NAMES):
+            if (folder / name).exists():
+                raise LeukError(f"{folder} has a {name} of something else; give a folder of its own for the export")
     folder.mkdir(parents=True, exist_ok=True)
+    for leftover in folder.glob(".exporting-*"):  # of an export that was killed
+        shutil.rmtree(leftover, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".exporting-") as name:
         temporary = Path(name)
         shutil.copyfile(config, temporary / checkpoint_io.CONFIG_NAME)
@@ -108,6 +115,7 @@ def export_checkpoint(
             "settings_sha256": export_record.settings_sha256(config),
             "weights_sha256": export_record.file_sha256(weights),
             "map_layer": map_layer(model),
+            "beside_weights": inside,
             "graphs": {path.name: export_record.file_sha256(path) for path in graphs},
             **provenance(command),
         }

@@ -23,7 +23,15 @@ GRAPH_NAMES = (ONNX_NAME, OPENVINO_NAME, OPENVINO_WEIGHTS_NAME)
 SCHEMA_VERSION = 1
 # What each backend reads, best first.
 _GRAPHS = {"openvino": (OPENVINO_NAME, ONNX_NAME), "onnxruntime": (ONNX_NAME,)}
-_KEYS = {"schema_version", "identity", "settings_sha256", "weights_sha256", "map_layer", "graphs"}
+_KEYS = {
+    "schema_version": int,
+    "identity": str,
+    "settings_sha256": str,
+    "weights_sha256": str,
+    "map_layer": str,
+    "beside_weights": bool,
+    "graphs": dict,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,17 +68,37 @@ class ExportRecord:
             if name not in self.content["graphs"]:
                 continue
             names = (name, OPENVINO_WEIGHTS_NAME) if name == OPENVINO_NAME else (name,)
-            paths = [checkpoint_io.locate(self.source, each, **self.download) for each in names]
-            for path in paths:
+            paths = []
+            for each in names:
+                path = checkpoint_io.find(self.source, each, **self.download)
+                if path is None:
+                    raise CheckpointError(f"{self.folder} lacks {each}, which {RECORD_NAME} names; export it again")
+                paths.append(path)
                 if file_sha256(path) != self.content["graphs"].get(path.name):
                     raise CheckpointError(f"{path} is not the file that {RECORD_NAME} describes; export it again")
             return paths[0]
         return None
 
+    @property
+    def is_on_hub(self) -> bool:
+        """Whether the source is a Hub id."""
+        return self.source is not None and not Path(self.source).expanduser().is_dir()
+
     def has_weights(self) -> bool:
-        """Tell whether torch's weights lie beside the graphs; of a Hub repository, whether they may."""
-        is_hub = self.source is not None and not Path(self.source).expanduser().is_dir()
-        return is_hub or (self.folder / checkpoint_io.WEIGHTS_NAME).is_file()
+        """Tell whether torch's weights lie beside the graphs; of a Hub repository, whether they were exported so."""
+        if self.is_on_hub:
+            return self.content["beside_weights"]
+        return (self.folder / checkpoint_io.WEIGHTS_NAME).is_file()
+
+    def check_weights(self) -> None:
+        """Fetch the weights beside the graphs and compare them with those that the graphs were made from.
+
+        Raises:
+            CheckpointError: If they cannot be had or are others.
+        """
+        weights = checkpoint_io.locate(self.source, checkpoint_io.WEIGHTS_NAME, **self.download)
+        if file_sha256(weights) != self.content["weights_sha256"]:
+            raise CheckpointError(f"{weights} is not what the exported graph was made from; export it again")
 
     def fault(self) -> str | None:
         """Say in a sentence why the graphs may not be used with what lies beside them; None if they may."""
@@ -100,18 +128,29 @@ def find_export(source: str | Path | None, **download: Any) -> ExportRecord | No
         schema = content["schema_version"]
         if isinstance(schema, int) and schema > SCHEMA_VERSION:
             raise CheckpointError(f"{path} has schema_version {schema}; upgrade leuk_hf")
-        if missing := sorted(_KEYS - set(content)):
-            raise ValueError(f"it lacks {missing[0]}")
-        if not isinstance(content["graphs"], dict):
-            raise TypeError("graphs is not an object")
+        for key, kind in _KEYS.items():
+            if not isinstance(content.get(key), kind):
+                raise ValueError(f"its {key} is {content.get(key)!r}")
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         if isinstance(error, CheckpointError):
             raise
         raise CheckpointError(f"{path} is no record of an export ({error}); export the model again") from error
+    if source is not None and not Path(source).expanduser().is_dir() and path.parent.parent.name == "snapshots":
+        download = {**download, "revision": path.parent.name}  # whatever is pushed meanwhile, one commit's files
     config = checkpoint_io.locate(source, checkpoint_io.CONFIG_NAME, **download)
     settings = checkpoint_io.read_config(config)
-    if missing := sorted({"class_names", "preprocessor", "cam_layer", "temperature", "block_config"} - set(settings)):
-        raise CheckpointError(f"{config}: missing or unknown leuk_hf settings: {', '.join(missing)}")
+    try:
+        checkpoint_io.check_class_names(settings["class_names"])
+        checkpoint_io.check_temperature(settings["temperature"])
+        blocks = len(settings["block_config"])
+        if content["map_layer"] not in (f"denseblock{blocks}", "norm5"):
+            raise ValueError(f"the map_layer of {RECORD_NAME} is {content['map_layer']!r}")
+        if settings["cam_layer"] not in (*(f"denseblock{number + 1}" for number in range(blocks)), "norm5"):
+            raise ValueError(f"cam_layer is {settings['cam_layer']!r}")
+    except KeyError as error:
+        raise CheckpointError(f"{config} has no leuk_hf setting {error}; save the model again") from error
+    except (ValueError, TypeError) as error:
+        raise CheckpointError(f"{config}: {error}; export the model again") from error
     return ExportRecord(source, download, config.parent, settings, content)
 
 

@@ -33,7 +33,7 @@ class ExportedPredictor(Predictor):
     def __init__(self, backend: str, record: ExportRecord) -> None:
         super().__init__(backend, record.settings, record.content["map_layer"])
         self._record = record
-        self._torch_model = LazyModel(record.source, record.download)
+        self._torch_model = LazyModel(record.source, record.download, check=record.check_weights)
 
     @property
     def identity(self) -> str:
@@ -57,6 +57,14 @@ class ExportedPredictor(Predictor):
             )
         return self._torch_model()
 
+    def _check_shapes(self, graph: Path, given: Any, logits: Any) -> None:
+        size, count = self.preprocessor.image_size, len(self.class_names)
+        if list(given)[1:] != [3, size, size] or list(logits)[1:] != [count]:
+            raise CheckpointError(
+                f"{graph} takes {list(given)[1:]} and gives {list(logits)[1:]}, its config asks for {[3, size, size]}"
+                f" and {[count]}; export it again"
+            )
+
 
 class OpenVinoPredictor(ExportedPredictor):
     """OpenVINO on the CPU, set for the shortest time of one request.
@@ -74,8 +82,10 @@ class OpenVinoPredictor(ExportedPredictor):
 
     def __init__(self, graph: Path, record: ExportRecord, *, precision: str, num_threads: int | None) -> None:
         super().__init__("openvino", record)
-        import openvino
-
+        try:
+            import openvino
+        except ImportError as error:
+            raise LeukError(f"openvino cannot be imported ({_short(error)}); install it again") from error
         core = openvino.Core()
         if precision == "bfloat16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             raise LeukError("this processor does not compute in bfloat16; leave out the precision")
@@ -89,6 +99,10 @@ class OpenVinoPredictor(ExportedPredictor):
             self._outputs = [self._compiled.output(name) for name in OUTPUT_NAMES]
         except RuntimeError as error:
             raise CheckpointError(f"{graph} cannot be read by OpenVINO ({_short(error)}); export it again") from error
+        given, logits = self._compiled.input("pixel_values").partial_shape, self._outputs[0].partial_shape
+        # The batch is of any size; the other sides are numbers.
+        numbers = ([0, *(side.get_length() for side in list(shape)[1:])] for shape in (given, logits))
+        self._check_shapes(graph, *numbers)
         self._version = openvino.__version__.split("-")[0]
         self._local = threading.local()  # a request serves one thread at a time
 
@@ -99,16 +113,10 @@ class OpenVinoPredictor(ExportedPredictor):
         kind = self._compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
         return f"openvino {self._version}, {names.get(kind, kind)}"
 
-    def run(self, pixel_values: np.ndarray) -> Outputs:
-        """Run one forward pass.
-
-        Args:
-            pixel_values: float32 (N, 3, H, W).
-        """
+    def _run(self, pixel_values: np.ndarray) -> Outputs:
         if not hasattr(self._local, "request"):
             self._local.request = self._compiled.create_infer_request()
-        values = np.ascontiguousarray(pixel_values, dtype=np.float32)
-        found = self._local.request.infer({"pixel_values": values}, share_inputs=True)
+        found = self._local.request.infer({"pixel_values": pixel_values}, share_inputs=True)
         logits, _, maps, features = (found[output] for output in self._outputs)
         return Outputs(logits.astype(np.float64), maps, features)
 
@@ -131,8 +139,10 @@ class OnnxRuntimePredictor(ExportedPredictor):
         super().__init__("onnxruntime", record)
         if precision == "bfloat16":
             raise LeukError("onnxruntime computes in float32 here; leave out the precision, or take openvino or torch")
-        import onnxruntime
-
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise LeukError(f"onnxruntime cannot be imported ({_short(error)}); install it again") from error
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         if num_threads is not None:
@@ -143,18 +153,14 @@ class OnnxRuntimePredictor(ExportedPredictor):
             raise CheckpointError(
                 f"{graph} cannot be read by ONNX Runtime ({_short(error)}); export it again"
             ) from error
+        shapes = {each.name: each.shape for each in (*self._session.get_inputs(), *self._session.get_outputs())}
+        self._check_shapes(graph, shapes.get("pixel_values", ()), shapes.get("logits", ()))
         self.description = f"onnxruntime {onnxruntime.__version__}, float32"
 
     description = ""
 
-    def run(self, pixel_values: np.ndarray) -> Outputs:
-        """Run one forward pass.
-
-        Args:
-            pixel_values: float32 (N, 3, H, W).
-        """
-        values = np.ascontiguousarray(pixel_values, dtype=np.float32)
-        logits, maps, features = self._session.run(["logits", "maps", "features"], {"pixel_values": values})
+    def _run(self, pixel_values: np.ndarray) -> Outputs:
+        logits, maps, features = self._session.run(["logits", "maps", "features"], {"pixel_values": pixel_values})
         return Outputs(logits.astype(np.float64), maps, features)
 
 

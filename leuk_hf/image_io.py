@@ -15,7 +15,7 @@ from __future__ import annotations
 import io
 import warnings
 from pathlib import Path
-from typing import TypeAlias, Union
+from typing import IO, TypeAlias, Union
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
@@ -97,6 +97,10 @@ def _from_path(path: Path, name: str, reduce_to: int | None) -> Image.Image:
             raise ImageError(f"{name} does not exist or is no regular file; check the path")
         if path.stat().st_size > MAX_BYTES:
             raise ImageError(f"{name} is larger than {MAX_BYTES // 2**20} MB; export the field as PNG or JPEG")
+        with path.open("rb") as file:
+            if file.read(1):
+                file.seek(0)
+                _open(file, name).close()  # before half a gigabyte of something else is read
         return _from_bytes(path.read_bytes(), name, reduce_to)
     except (OSError, ValueError) as error:
         if isinstance(error, ImageError):
@@ -107,15 +111,18 @@ def _from_path(path: Path, name: str, reduce_to: int | None) -> Image.Image:
 def _from_bytes(content: bytes, name: str, reduce_to: int | None) -> Image.Image:
     if not content:
         raise ImageError(f"{name} is empty (0 bytes); save or copy it again")
+    return _decode(_open(io.BytesIO(content), name), name, reduce_to, is_ours=True)
+
+
+def _open(file: IO[bytes], name: str) -> Image.Image:
     try:
-        image = Image.open(io.BytesIO(content), formats=FORMATS)
+        return Image.open(file, formats=FORMATS)
     except UnidentifiedImageError:
         raise ImageError(f"{name} is not an image that can be read; save it as PNG, JPEG, TIFF, BMP or WebP") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageError(f"{name} has too many pixels (at most {MAX_PIXELS:,}); crop the field") from error
     except Exception as error:
         raise ImageError(f"{name} is damaged ({_reason(error)}); save or copy it again") from error
-    return _decode(image, name, reduce_to, is_ours=True)
 
 
 def _from_array(array: np.ndarray, name: str, reduce_to: int | None) -> Image.Image:
@@ -205,7 +212,11 @@ def _to_8_bit(grey: np.ndarray, name: str) -> np.ndarray:
         full_scale = 255.0
     else:
         full_scale = 65535.0
-    return np.round(grey.astype(np.float64) * (255.0 / full_scale)).astype(np.uint8)
+    scaled = np.empty(grey.shape, dtype=np.uint8)
+    for top in range(0, len(grey), _BAND_ROWS):
+        band = slice(top, top + _BAND_ROWS)
+        scaled[band] = np.round(grey[band].astype(np.float64) * (255.0 / full_scale))
+    return scaled
 
 
 def _reason(error: Exception) -> str:

@@ -12,7 +12,6 @@ import dataclasses
 import hashlib
 import inspect
 import json
-import math
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -50,7 +49,7 @@ class LeukDenseNet(
         cam_layer: The layer explained by default, one of `cam_layers`: "denseblock1" ... "denseblock4" (block
             outputs, before norm5) or "norm5" (after its ReLU: the features that are averaged for the logits).
         temperature: The logits are divided by it before the softmax (Guo et al. 2017,
-            https://arxiv.org/abs/1706.04599); positive; 1 leaves the probabilities uncalibrated.
+            https://arxiv.org/abs/1706.04599); from 0.01 to 100; 1 leaves the probabilities uncalibrated.
         growth_rate: Channels added by each dense layer.
         block_config: Dense layers in each block.
         bn_size: Bottleneck width, in growth rates.
@@ -78,16 +77,8 @@ class LeukDenseNet(
         drop_rate: float = 0.0,
     ) -> None:
         super().__init__()
-        self.class_names = tuple(class_names)
-        if isinstance(class_names, str) or len(self.class_names) < 2:
-            raise ValueError(f"class_names is {class_names!r}; give at least two names")
-        if not all(isinstance(name, str) and name.strip() for name in self.class_names):
-            raise ValueError(f"class_names is {class_names!r}; every name must be text that is not empty")
-        if len(set(self.class_names)) < len(self.class_names):
-            raise ValueError(f"class_names has a name twice: {', '.join(self.class_names)}")
-        if not (isinstance(temperature, (int, float)) and math.isfinite(temperature) and temperature > 0):
-            raise ValueError(f"temperature is {temperature!r}; give a finite number above 0")
-        self.temperature = float(temperature)
+        self.class_names = checkpoint_io.check_class_names(class_names)
+        self.temperature = checkpoint_io.check_temperature(temperature)
         self.preprocessor = preprocessor
         self.architecture: dict[str, Any] = {
             "growth_rate": growth_rate,

@@ -163,7 +163,8 @@ class PredictionStore:
     def remove(self) -> None:
         """Remove the folder and what this class has put there."""
         self._clear()
-        self.folder.rmdir()
+        with contextlib.suppress(OSError):  # a file manager's own file in it is no reason to fail at the end
+            self.folder.rmdir()
 
     def _clear(self) -> None:
         for path in (*self._files(), self._header):  # the header last: rows are never without it
@@ -173,7 +174,8 @@ class PredictionStore:
         return [path for pattern in ("rows-*.jsonl", "*inputs*.jsonl", ".run.*") for path in self.folder.glob(pattern)]
 
     def _strangers(self) -> bool:
-        return not {*self.folder.iterdir()} <= {*self._files(), self._header}
+        seen = {path for path in self.folder.iterdir() if not path.name.startswith(".")}
+        return not seen <= {*self._files(), self._header}
 
 
 def _fingerprint(name: str) -> list[int] | None:

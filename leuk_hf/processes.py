@@ -42,10 +42,11 @@ def joined_processes() -> Iterator[Processes]:
     # The others wait for the slowest process, however long it takes.
     state = PartialState(cpu=on_cpu, timeout=datetime.timedelta(days=30))
     cores = available_cores() // int(os.environ.get("LOCAL_WORLD_SIZE") or 1)
-    yield Processes(
-        state.process_index, state.num_processes, str(state.device), max(1, cores), state.wait_for_everyone
-    )
-    state.destroy_process_group()
+    device = "cpu" if on_cpu else str(state.device)  # which is "cpu:0" for every process
+    try:
+        yield Processes(state.process_index, state.num_processes, device, max(1, cores), state.wait_for_everyone)
+    finally:
+        state.destroy_process_group()
 
 
 def available_cores() -> int:

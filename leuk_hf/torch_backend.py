@@ -64,17 +64,12 @@ class TorchPredictor(Predictor):
         """Give the network itself."""
         return self._model
 
-    def run(self, pixel_values: np.ndarray) -> Outputs:
-        """Run one forward pass, in evaluation mode and without gradients.
-
-        Args:
-            pixel_values: float32 (N, 3, H, W).
-        """
+    def _run(self, pixel_values: np.ndarray) -> Outputs:
         model = self._running
         parameter = next(model.parameters())
         channels_last = parameter.is_contiguous(memory_format=torch.channels_last)
         layout = torch.channels_last if channels_last else torch.contiguous_format
-        values = torch.from_numpy(np.ascontiguousarray(pixel_values, dtype=np.float32))
+        values = torch.from_numpy(pixel_values)
         # channels_last alone would leave a tensor of one channel or one pixel ambiguous; .to() with a format is exact.
         values = values.to(parameter.device, parameter.dtype, memory_format=layout)
         bfloat16 = torch.autocast(parameter.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")

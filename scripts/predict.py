@@ -84,6 +84,12 @@ def check(arguments: Arguments) -> None:
         raise LeukError(f"--jsonl and --csv name the same file {jsonl}; give two")
     if arguments.overlays is not None and arguments.overlays.exists() and not arguments.overlays.is_dir():
         raise LeukError(f"{arguments.overlays} is a file; give a folder for the overlays")
+    for path in arguments.paths if arguments.overlays else ():
+        if path.strip() and Path(path).is_dir() and arguments.overlays.resolve().is_relative_to(Path(path).resolve()):
+            raise LeukError(
+                f"the overlays would go into the input folder {path} and be inputs the next time; give --overlays a"
+                " folder outside it"
+            )
 
 
 def jsonl_file(arguments: Arguments) -> Path | None:

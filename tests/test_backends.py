@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from leuk_hf import LeukDenseNet, load_predictor, predict
-from leuk_hf.attribution import grad_cam
+from leuk_hf.attribution import class_activation_maps, grad_cam
 from leuk_hf.backends import BACKENDS, as_predictor
 from leuk_hf.errors import CheckpointError, LeukError
 from leuk_hf.explanation import explain
@@ -297,9 +297,70 @@ def test_a_damaged_graph_is_one_sentence(exported, tmp_path, backend):
 RECORDS = {
     "not JSON": ("{", "is no record of an export"),
     "a list": ("[]", "is no record of an export"),
-    "incomplete": ('{"schema_version": 1}', "it lacks graphs"),
+    "incomplete": ('{"schema_version": 1}', "its identity is None"),
     "newer": ('{"schema_version": 9}', "upgrade leuk_hf"),
 }
+
+
+UNFIT = {
+    "temperature": (("temperature", -1), "temperature is -1"),
+    "no number": (("temperature", "x"), "temperature is 'x'"),
+    "classes": (("class_names", ["a", "b", "a", "c"]), "class_names has a name twice"),
+    "other classes": (("class_names", ["a", "b", "c"]), "num_classes is 4"),
+    "layer": (("cam_layer", "conv0"), "cam_layer is 'conv0'"),
+    "no layer": (("cam_layer", ["x"]), "cam_layer is ['x']"),
+}
+
+
+@pytest.mark.parametrize("fault", UNFIT)
+def test_settings_that_no_model_has_are_refused(exported, tmp_path, fault):
+    from leuk_hf.export_record import settings_sha256
+
+    folder = tmp_path / "unfit"
+    shutil.copytree(exported, folder)
+    (key, value), expected = UNFIT[fault]
+    config = json.loads((folder / "config.json").read_text())
+    config["leuk_hf"][key] = value
+    (folder / "config.json").write_text(json.dumps(config))
+    record = json.loads((folder / "export.json").read_text())
+    record["settings_sha256"] = settings_sha256(folder / "config.json")
+    (folder / "export.json").write_text(json.dumps(record))
+    with pytest.raises(CheckpointError) as error:
+        load_predictor(folder)
+    assert expected in one_line(error)
+
+
+@pytest.mark.parametrize("backend", EXPORTED)
+def test_a_graph_of_another_size_is_refused(exported, tmp_path, backend):
+    from leuk_hf.export_record import settings_sha256
+
+    folder = tmp_path / "resized"
+    shutil.copytree(exported, folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["leuk_hf"]["preprocessor"]["image_size"] = 96
+    (folder / "config.json").write_text(json.dumps(config))
+    record = json.loads((folder / "export.json").read_text())
+    record["settings_sha256"] = settings_sha256(folder / "config.json")
+    (folder / "export.json").write_text(json.dumps(record))
+    with pytest.raises(CheckpointError) as error:
+        load_predictor(folder, backend=backend)
+    assert "takes [3, 64, 64] and gives [4], its config asks for [3, 96, 96]" in one_line(error)
+
+
+def test_auto_goes_on_without_a_damaged_graph(both):
+    for name in ("openvino_model.bin", "model.onnx"):
+        (both / name).write_bytes(b"damaged")
+        with pytest.warns(UserWarning, match="is not the file that export.json describes"):
+            expected = "onnxruntime" if name.startswith("openvino") else "torch"
+            assert load_predictor(both).backend == expected
+
+
+def test_weights_that_changed_on_the_hub_are_not_used(both):
+    predictor = load_predictor(both, backend="onnxruntime")
+    retrained(both)
+    with pytest.raises(CheckpointError) as error:
+        predictor.torch_model()
+    assert "is not what the exported graph was made from" in one_line(error)
 
 
 @pytest.mark.parametrize("fault", RECORDS)
@@ -315,7 +376,9 @@ def test_a_bad_record_is_one_sentence(both, fault):
 WRONG = {
     "backend": ({"backend": "tpu"}, "there is no backend 'tpu'; choose auto, openvino, onnxruntime, torch"),
     "precision": ({"precision": "int8"}, "there is no precision 'int8'"),
-    "threads": ({"num_threads": 0}, "num_threads is 0; give at least 1"),
+    "threads": ({"num_threads": 0}, "num_threads is 0; give a whole number from 1"),
+    "too many threads": ({"num_threads": 10**6}, "num_threads is 1000000; give a whole number"),
+    "half a thread": ({"num_threads": 1.5}, "num_threads is 1.5; give a whole number"),
     "device": ({"backend": "openvino", "device": "cuda"}, "openvino runs on the CPU here"),
     "no graph": ({"backend": "onnxruntime"}, "holds no exported graph for onnxruntime"),
     "no device": ({"backend": "torch", "device": "abacus"}, "torch cannot use the device 'abacus'"),
@@ -339,6 +402,11 @@ def test_export_refuses_what_it_cannot_do(checkpoint, tmp_path, monkeypatch):
     trained_like().save_pretrained(tmp_path / "other")
     with pytest.raises(CheckpointError, match="holds another checkpoint"):
         export_checkpoint(checkpoint, tmp_path / "other")
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project" / "README.md").write_text("mine")
+    with pytest.raises(LeukError, match=r"has a README\.md of something else"):
+        export_checkpoint(checkpoint, tmp_path / "project")
+    assert [path.read_text() for path in (tmp_path / "project").iterdir()] == ["mine"]
     monkeypatch.setitem(TOLERANCES, "logits", 0.0)
     with pytest.raises(LeukError) as error:
         export_checkpoint(checkpoint, tmp_path / "out", formats=("onnx",))
@@ -364,6 +432,56 @@ def test_threads_share_a_predictor(both, backend):
     assert len(found) == 40
     for row, outputs in found:
         assert max(largest_relative_difference(outputs, expected[row]).values()) < 1e-5
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_wrong_pixel_values_are_one_sentence_and_change_nothing(both, backend):
+    predictor = load_predictor(both, backend=backend)
+    values = predictor.preprocess(SMEARS)
+    expected = predictor.run(values)
+    for wrong, words in (
+        (values[:0], r"shape \(0, 3, 64, 64\); give \(N, 3, 64, 64\)"),
+        (values[0], r"shape \(3, 64, 64\)"),
+        (values[..., :50], r"shape \(4, 3, 64, 50\)"),
+        (np.where(values > 1, np.nan, values), "not finite; make them by preprocess"),
+    ):
+        with pytest.raises(LeukError, match=words) as error:
+            predictor.run(wrong)
+        one_line(error)
+    again = predictor.run(values)
+    assert all(np.array_equal(one, other) for one, other in zip(again, expected, strict=True))
+
+
+def test_a_network_that_gives_no_numbers_is_not_believed(checkpoint):
+    model = LeukDenseNet.from_pretrained(checkpoint)
+    with torch.no_grad():
+        model.classifier.bias[1] = float("nan")
+    with pytest.raises(LeukError, match="the network gives values that are not finite"):
+        predict(model, SMEARS)
+
+
+def test_any_name_of_the_cpu_is_the_cpu(both):
+    """Accelerate calls it cpu:0 when there are several processes."""
+    assert load_predictor(both, device="cpu:0").backend == "openvino"
+    assert load_predictor(both, device="cpu:0", backend="onnxruntime").backend == "onnxruntime"
+    assert load_predictor(both, device="cpu:0", backend="torch").backend == "torch"
+
+
+def test_attribution_takes_a_predictor(both):
+    predictor = load_predictor(both, backend="onnxruntime")
+    values = torch.from_numpy(predictor.preprocess(SMEARS))
+    model = LeukDenseNet.from_pretrained(both)
+    assert torch.equal(class_activation_maps(predictor, values).maps, class_activation_maps(model, values).maps)
+    assert torch.equal(grad_cam(predictor, values, 1, "denseblock2"), grad_cam(model, values, 1, "denseblock2"))
+
+
+def test_a_graph_that_is_gone_is_named(exported, tmp_path):
+    folder = tmp_path / "gone"
+    shutil.copytree(exported, folder)
+    (folder / "model.onnx").unlink()
+    with pytest.raises(CheckpointError) as error:
+        load_predictor(folder, backend="onnxruntime")
+    assert "lacks model.onnx, which export.json names; export it again" in one_line(error)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

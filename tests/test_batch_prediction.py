@@ -175,7 +175,9 @@ def test_large_photos_are_not_decoded_all_at_once(tmp_path, tiny_model, monkeypa
         with lock:
             active[0] += 1
             most[0] = max(most[0], active[0])
-        time.sleep(0.01)
+        deadline = time.monotonic() + (5 if most[0] < expected else 0)  # time for as many others as may come
+        while most[0] < expected and time.monotonic() < deadline:
+            time.sleep(0.001)
         with lock:
             active[0] -= 1
         return load_image(name, **options)
@@ -186,6 +188,46 @@ def test_large_photos_are_not_decoded_all_at_once(tmp_path, tiny_model, monkeypa
         monkeypatch.setattr(batch_prediction, "PIXELS_AT_ONCE", limit)
         all_rows(as_predictor(tiny_model), tmp_path, [str(path)] * 12, 12, workers=6)
         assert most[0] == expected
+
+
+def test_errors_keep_no_image_alive(tmp_path, tiny_model):
+    """Of a bad file only the sentence waits: an exception would hold every frame's bytes and pixels."""
+    path = tmp_path / "bad.png"
+    path.write_bytes(b"no image" * 1000)
+    found = batch_prediction._prepare(as_predictor(tiny_model).preprocessor, str(path), PixelGate(10))
+    assert isinstance(found, str) and "is not an image that can be read" in found
+    assert batch_prediction._count_pixels(str(path)) == 8000 // 4  # what is read whole counts, image or not
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"), [((300, 200), 200), ((2592, 1944), 1024), ((4000, 3000), 1024), ((1000, 32000), 500)]
+)
+def test_overlays_are_reduced_by_area(tmp_path, size, expected):
+    path = tmp_path / "photo.png"
+    Image.new("L", size).save(path)
+    assert batch_prediction._overlay_side(str(path)) == expected
+
+
+def test_overlay_names_fit_a_file_system(tmp_path):
+    options = OverlayOptions(tmp_path, None, "denseblock4", 0.45)
+    name = options.path(0, "\U0001fa78" * 80 + ".png").name
+    assert len(name.encode()) < 200 and name.startswith("00001-\U0001fa78") and name.endswith(".png")
+
+
+def test_a_file_managers_file_is_no_obstacle(tmp_path):
+    store = store_of(tmp_path, ["a", "b"])
+    (store.folder / ".DS_Store").write_text("")
+    again = PredictionStore(store.folder)
+    assert again.begin({"checkpoint": "a"}, ["a", "b"]) == 2
+    again.remove()
+    assert [path.name for path in store.folder.iterdir()] == [".DS_Store"]
+
+
+def test_overlays_among_the_inputs_are_refused(checkpoint, fields):
+    command = [sys.executable, SCRIPT, fields, "--model", checkpoint, "--overlays", fields / "middle" / "maps"]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    assert done.returncode == 2 and "give --overlays a folder outside it" in done.stderr
+    assert done.stderr.count("\n") == 1 and not (fields / "middle" / "maps").exists()
 
 
 def test_the_gate_opens_again_after_an_error():

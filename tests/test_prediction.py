@@ -61,7 +61,7 @@ def test_temperature_divides_the_logits(tiny_model, smear):
     assert warmer.adapted().temperature == 1.0  # it belongs to the weights it was fitted to
 
 
-@pytest.mark.parametrize("temperature", [0, -1.0, float("nan"), float("inf"), "1"])
+@pytest.mark.parametrize("temperature", [0, -1.0, 1e-308, float("nan"), float("inf"), "1", True])
 def test_temperature_must_be_positive(tiny_model, temperature):
     with pytest.raises(ValueError, match="temperature is"):
         tiny_model.adapted(temperature=temperature)
