@@ -166,6 +166,7 @@ def write_onnx(model: LeukDenseNet, path: Path) -> None:
     onnxscript.optimizer.remove_unused_nodes(program.model)
     graph = program.model_proto
     _halve(graph)
+    _forget_origin(graph)
     for key, value in (("map_layer", map_layer(model)), ("class_names", json.dumps(model.class_names))):
         graph.metadata_props.add(key=key, value=value)
     onnx.checker.check_model(graph, full_check=True)
@@ -236,6 +237,14 @@ def _write_openvino(onnx_path: Path, path: Path) -> None:
 
     # Not openvino.convert_model, whose package reports its use over the network. The weights' precision stays.
     openvino.save_model(openvino.Core().read_model(onnx_path), path, compress_to_fp16=False)
+
+
+def _forget_origin(graph: onnx.ModelProto) -> None:
+    """Remove the exporter's notes, stack traces with the paths of this machine among them."""
+    parts = [graph.graph, *graph.graph.node, *graph.graph.initializer, *graph.graph.value_info]
+    for part in (*parts, *graph.graph.input, *graph.graph.output):
+        part.doc_string = ""
+        del part.metadata_props[:]
 
 
 def _halve(graph: onnx.ModelProto) -> None:
