@@ -8,7 +8,7 @@ zero than rounding errors may pass norm5's ReLU on one backend only, which moves
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from PIL import Image
 from leuk_hf import prediction
 from leuk_hf.backends import Outputs, Predictor
 from leuk_hf.errors import DataError
-from leuk_hf.prediction import Prediction, interpret
+from leuk_hf.prediction import Prediction, in_batches, interpret
 
 MARGIN = 0.01
 MAP_TOLERANCE = 1e-4  # more than rounding alone does to a map
@@ -107,7 +107,7 @@ def compare(
             raise DataError(f"{name} is another checkpoint than the reference; export it again")
     tallies = {name: _Tally(predictor, margin) for name, predictor in others.items()}
     count = 0
-    for batch in _batches(fields, batch_size):
+    for batch in in_batches(fields, batch_size):
         pixel_values = reference.preprocessor([image for _, image in batch])
         expected = _answers(reference, batch, pixel_values)
         for tally in tallies.values():
@@ -171,14 +171,3 @@ def _answers(
         (interpret(predictor, logits, image), maps)
         for (_, image), logits, maps in zip(batch, outputs.logits, outputs.maps, strict=True)
     ]
-
-
-def _batches(fields: Iterable[tuple[str, Image.Image]], batch_size: int) -> Iterator[list[tuple[str, Image.Image]]]:
-    batch: list[tuple[str, Image.Image]] = []
-    for field in fields:
-        batch.append(field)
-        if len(batch) == batch_size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch

@@ -9,9 +9,10 @@ imports no torch.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -22,6 +23,7 @@ from leuk_hf.image_io import ImageSource, load_image, original_size
 if TYPE_CHECKING:
     from leuk_hf.model import LeukDenseNet
 
+_Item = TypeVar("_Item")
 SET_COVERAGE = 0.95
 CLOSE_CALL = 0.5
 
@@ -78,7 +80,7 @@ def predict(
         raise ValueError(f"batch_size is {batch_size}; give at least 1")
     predictor = as_predictor(model)
     predictions: list[Prediction] = []
-    for batch in _batches(_one_by_one(images, predictor.preprocessor.sufficient_side), batch_size):
+    for batch in in_batches(_one_by_one(images, predictor.preprocessor.sufficient_side), batch_size):
         logits = predictor.run(predictor.preprocessor(batch)).logits
         predictions += [interpret(predictor, row, image) for row, image in zip(logits, batch, strict=True)]
     return predictions
@@ -138,12 +140,13 @@ def _one_by_one(images: ImageSource | Iterable[ImageSource], reduce_to: int) -> 
         yield load_image(image, name=None if named else f"image {number}", reduce_to=reduce_to)
 
 
-def _batches(images: Iterator[Image.Image], batch_size: int) -> Iterator[list[Image.Image]]:
-    batch: list[Image.Image] = []
-    for image in images:
-        batch.append(image)
-        if len(batch) == batch_size:
-            yield batch
-            batch = []
-    if batch:
+def in_batches(items: Iterable[_Item], batch_size: int) -> Iterator[list[_Item]]:
+    """Give items in lists of `batch_size`, the last one shorter, taking no more of them than are asked for.
+
+    Args:
+        items: Anything, in order.
+        batch_size: At least 1.
+    """
+    remaining = iter(items)
+    while batch := list(itertools.islice(remaining, batch_size)):
         yield batch

@@ -47,6 +47,7 @@ def build_demo(model: Predictor | LeukDenseNet, *, model_name: str) -> gr.Blocks
     """
     predictor = as_predictor(model)
     layers = predictor.cam_layers
+    calibration = " (not calibrated)" if predictor.temperature == 1 else ""
     default_layer = predictor.cam_layer if predictor.cam_layer in layers else predictor.map_layer
 
     def predict(
@@ -120,7 +121,7 @@ def build_demo(model: Predictor | LeukDenseNet, *, model_name: str) -> gr.Blocks
                 button = gr.Button("Classify", variant="primary")
             with gr.Column():
                 words = gr.Markdown(label="Verdict", elem_classes="leuk-verdict")
-                probabilities = gr.Label(label="Class probabilities (not calibrated)", show_heading=False)
+                probabilities = gr.Label(label=f"Class probabilities{calibration}", show_heading=False)
                 picture = overlay_image(
                     label="Grad-CAM",
                     height=340,
