@@ -42,8 +42,8 @@ def class_activation_maps(
         model: On any device, in any mode; used in evaluation mode and outside of autocast, and left as found. Of a
             predictor its torch network.
         pixel_values: float32 (N, 3, H, W).
-        layer: The last dense block or "norm5"; by default `model.cam_layer` if it is one of them, else the last
-            dense block.
+        layer: The last dense block or the last of `model.cam_layers`; by default `model.cam_layer` if it is one of
+            them, else the last dense block.
 
     Returns:
         Detached, on the model's device.
@@ -51,12 +51,12 @@ def class_activation_maps(
     Raises:
         ValueError: If the layer has no closed form.
     """
-    model = _network(model)
+    model = network_of(model)
     parameter = next(model.parameters())
     with evaluating(model), torch.no_grad(), torch.autocast(parameter.device.type, enabled=False):
         images = pixel_values.to(parameter.device, parameter.dtype)
-        logits, maps, _ = explained_forward(model, images, layer or map_layer(model))
-    return ClassActivationMaps(logits.float(), maps.float())
+        explained = explained_forward(model, images, layer or map_layer(model))
+    return ClassActivationMaps(explained.logits.float(), explained.maps.float())
 
 
 def grad_cam(
@@ -82,7 +82,7 @@ def grad_cam(
     Raises:
         ValueError: If the layer is unknown, or a target is not a class index.
     """
-    model = _network(model)
+    model = network_of(model)
     given = torch.as_tensor(target)
     indices = given.reshape(-1).tolist()
     targets = indices * len(pixel_values) if given.ndim == 0 else indices
@@ -90,7 +90,7 @@ def grad_cam(
     whole = not (given.is_floating_point() or given.dtype == torch.bool)
     if not whole or len(targets) != len(pixel_values) or any(not 0 <= index < count for index in targets):
         raise ValueError(f"target is {target!r}; give a class index from 0 to {count - 1}, or one for each image")
-    replica = _replica(model)
+    replica = replica_of(model)
     from captum.attr import LayerGradCam  # here: it takes as long to import as a prediction takes
 
     # Captum needs autograd, also for callers inside no_grad or inference_mode.
@@ -101,11 +101,12 @@ def grad_cam(
         return method.attribute(images, target=targets).detach().float()
 
 
-def _network(model: Predictor | LeukDenseNet) -> LeukDenseNet:
+def network_of(model: Predictor | LeukDenseNet) -> LeukDenseNet:
+    """Give the torch network of a predictor, or the network itself."""
     return model.torch_model() if isinstance(model, Predictor) else model
 
 
-def _replica(model: LeukDenseNet) -> LeukDenseNet:
-    """Copy the modules but share every tensor: Captum's hooks then never touch the caller's model."""
+def replica_of(model: LeukDenseNet) -> LeukDenseNet:
+    """Copy the modules of a network but share every tensor: Captum's hooks then never touch the caller's model."""
     shared = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
     return copy.deepcopy(model, shared).eval()

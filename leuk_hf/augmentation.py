@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias
 import cv2
 import numpy as np
 
-Augmentation = Literal["none", "plain", "classic"]
+Augmentation = Literal["none", "plain", "classic", "default"]
 Transform: TypeAlias = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 _LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601: what grey is of RGB

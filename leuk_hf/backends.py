@@ -20,6 +20,7 @@ import numpy as np
 from leuk_hf import checkpoint_io
 from leuk_hf.errors import CheckpointError, LeukError
 from leuk_hf.export_record import find_export
+from leuk_hf.field_checks import RefusalLimits
 from leuk_hf.image_io import ImageSource, load_image
 from leuk_hf.preprocessing import Preprocessor
 
@@ -38,11 +39,16 @@ class Outputs(NamedTuple):
         logits: float64 (N, K), before the temperature.
         maps: float32 (N, K, h, w): signed Grad-CAM of every class at the predictor's `map_layer`.
         features: float32 (N, C): the averaged feature maps that the classifier reads.
+        in_distribution_scores: float64 (N,), higher = more like the training fields.
+        leukocytes: float32 (N, H, W) in [0, 1]: how far each pixel was left to see, 1 on leukocytes; None if the whole
+            field was seen.
     """
 
     logits: np.ndarray
     maps: np.ndarray
     features: np.ndarray
+    in_distribution_scores: np.ndarray
+    leukocytes: np.ndarray | None
 
 
 class Predictor(abc.ABC):
@@ -61,6 +67,9 @@ class Predictor(abc.ABC):
         self.preprocessor: Preprocessor = settings["preprocessor"]
         self.temperature = float(settings["temperature"])
         self.cam_layer: str = settings["cam_layer"]
+        self.view: str = settings["view"]
+        self.conformal_quantiles: tuple[float, ...] = tuple(settings["conformal_quantiles"])
+        self.refusal_limits: RefusalLimits = settings["refusal_limits"]
 
     @property
     @abc.abstractmethod

@@ -88,7 +88,8 @@ def steadiest_first(model: LeukDenseNet, pixel_values: np.ndarray) -> np.ndarray
     """
     norm: Any = model.features.get_submodule("norm5")
     with torch.no_grad():
-        found = model.features[:-1](torch.from_numpy(pixel_values.copy()))
+        values = torch.from_numpy(pixel_values.copy())
+        found = model.forward_blocks(values, model.find_leukocytes(values))
         slope = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
         normed = (found - norm.running_mean[:, None, None]) * slope[:, None, None] + norm.bias[:, None, None]
         distance = normed.abs().flatten(1).amin(dim=1) / normed.flatten(1).std(dim=1)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leuk_hf.errors import CheckpointError
+from leuk_hf.field_checks import limits_from
 from leuk_hf.preprocessing import Preprocessor
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "model.safetensors"
 SCHEMA_VERSION = 1
+VIEWS = ("field", "leukocytes")
 SHIPPED_CHECKPOINT = Path(__file__).parent / "checkpoint"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.\-]*(/[A-Za-z0-9][\w.\-]*)?")
 
@@ -169,9 +171,21 @@ def read_config(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path}: missing or unknown preprocessor settings: {', '.join(differing)}")
     try:
         settings["preprocessor"] = Preprocessor(**preprocessor)
+        if "refusal_limits" in settings:
+            settings["refusal_limits"] = limits_from(settings["refusal_limits"])
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: {error}") from error
     return settings
+
+
+def cam_layers_of(settings: dict[str, Any]) -> tuple[str, ...]:
+    """Name the layers that can be explained, from fine to coarse.
+
+    Args:
+        settings: Of a checkpoint, as from `read_config`.
+    """
+    blocks = [f"denseblock{number + 1}" for number in range(len(settings["block_config"]))]
+    return (*blocks, "norm5", *(("leukocyte_pool",) if settings["view"] == "leukocytes" else ()))
 
 
 def check_class_names(class_names: Sequence[str]) -> tuple[str, ...]:
@@ -206,6 +220,28 @@ def check_temperature(temperature: float) -> float:
     if not (is_number and 0.01 <= temperature <= 100):
         raise ValueError(f"temperature is {temperature!r}; give a number from 0.01 to 100")
     return float(temperature)
+
+
+def check_quantiles(quantiles: Sequence[float], class_names: Sequence[str]) -> tuple[float, ...]:
+    """Check conformal quantiles.
+
+    Args:
+        quantiles: None, or one probability for each class.
+        class_names: The classes.
+
+    Raises:
+        ValueError: If their number is another, or one is not in [0, 1].
+    """
+    try:
+        values = tuple(float(value) for value in quantiles)
+    except (TypeError, ValueError):
+        values = (-1.0,)
+    if (values and len(values) != len(class_names)) or not all(0 <= value <= 1 for value in values):
+        raise ValueError(
+            f"conformal_quantiles are {quantiles!r}; give none, or a probability for each of the {len(class_names)}"
+            " classes"
+        )
+    return values
 
 
 def check_mirror(path: Path, expected: dict[str, Any]) -> None:

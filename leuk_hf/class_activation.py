@@ -4,6 +4,8 @@ After the last dense block come only BatchNorm (in evaluation mode), ReLU, the m
 the gradient that Grad-CAM averages is known without autograd. With A the block's output (N, C, h, w), g the slope
 weight / sqrt(running_var + eps) of each channel, m the ReLU's mask and W the classifier's weights, the weight of
 channel k for class c is W[c, k] * g[k] * mean(m[k]) / (h * w). At norm5, after its ReLU, it is W[c, k] / (h * w).
+Where only leukocytes are seen, `LeukocytePool` multiplies each place's features by a weight v after norm5: mean(m[k])
+becomes mean(m[k] * v), and the last layer is the pool, with the weight W[c, k] / (h * w).
 It equals Captum's LayerGradCam to rounding.
 
 Source of Grad-CAM: Selvaraju et al., https://arxiv.org/abs/1610.02391
@@ -27,16 +29,18 @@ class ExplainedForward(NamedTuple):
         logits: (N, K).
         maps: (N, K, h, w), signed: Grad-CAM of every class, no ReLU applied.
         features: (N, C), averaged over places: what the classifier reads.
+        leukocytes: (N, 1, H, W) in [0, 1], what was left to see; None if the whole field was.
     """
 
     logits: torch.Tensor
     maps: torch.Tensor
     features: torch.Tensor
+    leukocytes: torch.Tensor | None
 
 
 def closed_form_layers(model: LeukDenseNet) -> tuple[str, str]:
-    """Name the layers whose maps need no second pass: the last dense block and norm5."""
-    return model.cam_layers[-2], model.cam_layers[-1]
+    """Name the layers whose maps need no second pass: the last dense block, and the one that is averaged."""
+    return f"denseblock{len(model.architecture['block_config'])}", model.cam_layers[-1]
 
 
 def map_layer(model: LeukDenseNet) -> str:
@@ -56,38 +60,47 @@ def explained_forward(model: LeukDenseNet, pixel_values: torch.Tensor, layer: st
     Raises:
         ValueError: If the layer has no closed form.
     """
-    return explained_head(model, model.features[:-1](pixel_values), layer)
+    leukocytes = model.find_leukocytes(pixel_values)
+    return explained_head(model, model.forward_blocks(pixel_values, leukocytes), leukocytes, layer)
 
 
-def explained_head(model: LeukDenseNet, activations: torch.Tensor, layer: str) -> ExplainedForward:
+def explained_head(
+    model: LeukDenseNet, activations: torch.Tensor, leukocytes: torch.Tensor | None, layer: str
+) -> ExplainedForward:
     """Compute what `explained_forward` gives from the last dense block's output.
 
     Args:
         model: In evaluation mode.
         activations: (N, C, h, w), before norm5.
+        leukocytes: From `find_leukocytes`.
         layer: One of `closed_form_layers`.
 
     Raises:
         ValueError: If the layer has no closed form.
     """
-    last_block, norm5 = closed_form_layers(model)
-    if layer not in (last_block, norm5):
-        raise ValueError(f"layer {layer!r} has no closed form; choose {last_block} or {norm5}, or use grad_cam")
+    last_block, last = closed_form_layers(model)
+    if layer not in (last_block, last):
+        raise ValueError(f"layer {layer!r} has no closed form; choose {last_block} or {last}, or use grad_cam")
     norm: Any = model.features.get_submodule("norm5")
     activated = norm(activations)
-    pooled = model.global_pool(activated)
+    averaged = activated if leukocytes is None else model.leukocyte_pool(activated, leukocytes)
+    pooled = model.global_pool(averaged)
     logits = model.classifier(model.head_drop(pooled))
     weights = model.classifier.weight / (activated.shape[2] * activated.shape[3])  # (K, C)
-    if layer == norm5:
-        return ExplainedForward(logits, torch.einsum("kc,nchw->nkhw", weights, activated), pooled)
+    if layer == last:
+        maps = torch.einsum("kc,nchw->nkhw", weights, averaged)
+        return ExplainedForward(logits, maps, pooled, leukocytes)
     slope = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
-    share_active = (activated > 0).to(activated.dtype).mean(dim=(2, 3))  # (N, C)
-    weights = weights[None] * (slope * share_active)[:, None]  # (N, K, C)
-    return ExplainedForward(logits, torch.einsum("nkc,nchw->nkhw", weights, activations), pooled)
+    active = (activated > 0).to(activated.dtype)
+    if leukocytes is not None:
+        active = model.leukocyte_pool(active, leukocytes)
+    weights = weights[None] * (slope * active.mean(dim=(2, 3)))[:, None]  # (N, K, C)
+    return ExplainedForward(logits, torch.einsum("nkc,nchw->nkhw", weights, activations), pooled, leukocytes)
 
 
 class ExplainedModel(torch.nn.Module):
-    """What is exported: pixel_values -> logits, probabilities (temperature applied), maps, features.
+    """What is exported: pixel_values -> logits, probabilities (temperature applied), maps, features, in-distribution
+    scores (N,) and, if only leukocytes are seen, their opacities (N, H, W).
 
     Args:
         model: In evaluation mode.
@@ -97,10 +110,12 @@ class ExplainedModel(torch.nn.Module):
         super().__init__()
         self.model, self.layer = model, map_layer(model)
 
-    def forward(self, pixel_values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Compute all four."""
-        logits, maps, features = explained_forward(self.model, pixel_values, self.layer)
-        return logits, torch.softmax(logits / self.model.temperature, dim=1), maps, features
+    def forward(self, pixel_values: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Compute all of them."""
+        logits, maps, features, leukocytes = explained_forward(self.model, pixel_values, self.layer)
+        scores = self.model.in_distribution(logits, features, pixel_values, leukocytes)
+        outputs = (logits, torch.softmax(logits / self.model.temperature, dim=1), maps, features, scores)
+        return outputs if leukocytes is None else (*outputs, leukocytes[:, 0])
 
 
 @contextmanager

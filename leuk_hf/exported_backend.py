@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from leuk_hf import checkpoint_io
 from leuk_hf.backends import LazyModel, Outputs, Predictor
 from leuk_hf.errors import CheckpointError, LeukError
 
@@ -19,7 +20,15 @@ if TYPE_CHECKING:
     from leuk_hf.export_record import ExportRecord
     from leuk_hf.model import LeukDenseNet
 
-OUTPUT_NAMES = ("logits", "probabilities", "maps", "features")
+
+def output_names(view: str) -> tuple[str, ...]:
+    """Name what a graph gives, in order.
+
+    Args:
+        view: Of the checkpoint.
+    """
+    optional = ("leukocytes",) if view == "leukocytes" else ()
+    return ("logits", "probabilities", "maps", "features", "in_distribution_scores", *optional)
 
 
 class ExportedPredictor(Predictor):
@@ -45,8 +54,7 @@ class ExportedPredictor(Predictor):
         """The graph's own layer, and all others if torch's weights lie beside it."""
         if not self._record.has_weights():
             return (self.map_layer,)
-        blocks = len(self._record.settings["block_config"])
-        return (*(f"denseblock{number + 1}" for number in range(blocks)), "norm5")
+        return checkpoint_io.cam_layers_of(self._record.settings)
 
     def torch_model(self) -> LeukDenseNet:
         """Load the weights beside the graph, once."""
@@ -96,7 +104,7 @@ class OpenVinoPredictor(ExportedPredictor):
             options["INFERENCE_NUM_THREADS"] = num_threads
         try:
             self._compiled = core.compile_model(core.read_model(graph), "CPU", options)
-            self._outputs = [self._compiled.output(name) for name in OUTPUT_NAMES]
+            self._outputs = [self._compiled.output(name) for name in output_names(self.view)]
         except RuntimeError as error:
             raise CheckpointError(f"{graph} cannot be read by OpenVINO ({_short(error)}); export it again") from error
         given, logits = self._compiled.input("pixel_values").partial_shape, self._outputs[0].partial_shape
@@ -117,8 +125,8 @@ class OpenVinoPredictor(ExportedPredictor):
         if not hasattr(self._local, "request"):
             self._local.request = self._compiled.create_infer_request()
         found = self._local.request.infer({"pixel_values": pixel_values}, share_inputs=True)
-        logits, _, maps, features = (found[output] for output in self._outputs)
-        return Outputs(logits.astype(np.float64), maps, features)
+        logits, _, *others = (found[output] for output in self._outputs)
+        return _outputs(logits, *others)
 
 
 class OnnxRuntimePredictor(ExportedPredictor):
@@ -160,8 +168,18 @@ class OnnxRuntimePredictor(ExportedPredictor):
     description = ""
 
     def _run(self, pixel_values: np.ndarray) -> Outputs:
-        logits, maps, features = self._session.run(["logits", "maps", "features"], {"pixel_values": pixel_values})
-        return Outputs(logits.astype(np.float64), maps, features)
+        names = [name for name in output_names(self.view) if name != "probabilities"]
+        return _outputs(*self._session.run(names, {"pixel_values": pixel_values}))
+
+
+def _outputs(
+    logits: np.ndarray,
+    maps: np.ndarray,
+    features: np.ndarray,
+    scores: np.ndarray,
+    leukocytes: np.ndarray | None = None,
+) -> Outputs:
+    return Outputs(logits.astype(np.float64), maps, features, scores.astype(np.float64), leukocytes)
 
 
 def load_exported(

@@ -15,7 +15,10 @@ from torch.utils.data import Sampler
 
 from leuk_hf.augmentation import Augmentation, augment, build_augmentation, sample_seed
 from leuk_hf.field_cache import CachedFields
+from leuk_hf.leukocyte_canvas import Canvas, change_optics
 from leuk_hf.preprocessing import Preprocessor
+
+NO_FIELD = -100  # in the place of a label: what torch's cross-entropy leaves out
 
 
 class FieldDataset(torch.utils.data.Dataset):
@@ -40,18 +43,83 @@ class FieldDataset(torch.utils.data.Dataset):
         return len(self.rows)
 
     def __getitem__(self, key: tuple[int, int]) -> tuple[torch.Tensor, int]:
-        epoch, index = key
+        epoch, draw = key
+        index = draw % len(self.rows)
         field = self.fields[int(self.rows[index])]
-        augmented = augment(self.transform, field, seed=sample_seed(self.seed, epoch, index))
+        augmented = augment(self.transform, field, seed=sample_seed(self.seed, epoch, draw))
         # An unchanged field is the read-only map itself, which torch would warn of.
         return torch.from_numpy(augmented if augmented.flags.writeable else augmented.copy()), self.labels[index]
 
 
-class EpochSampler(Sampler):
-    """Keys (epoch, row): in file order, or in an order drawn from (seed, epoch) alone."""
+class CanvasDataset(torch.utils.data.Dataset):
+    """Canvases of the cells of a few fields: (uint8 (S, S, 4), int64 (F,)), see `leuk_hf.leukocyte_canvas`.
 
-    def __init__(self, size: int, *, shuffle: bool, seed: int) -> None:
+    The labels are those of the fields 1 to F of the canvas, `NO_FIELD` where it holds fewer. The first field is the
+    key's; the others are drawn, every class as often.
+
+    Args:
+        fields: Enhanced fields of the whole data set.
+        cells: uint8 (N, H, W), their leukocytes, numbered (`find_labels`).
+        labels: Class index of each field.
+        rows: Which of them, int (N,).
+        canvas_size: S, pixels.
+        fields_per_canvas: F, the most fields on one.
+        optics: Whether fields are shown in another stain, light and focus (`change_optics`).
+        seed: With the key (epoch, draw), decides the canvas.
+    """
+
+    def __init__(
+        self,
+        fields: CachedFields,
+        cells: np.ndarray,
+        labels: Sequence[int],
+        rows: np.ndarray,
+        *,
+        canvas_size: int,
+        fields_per_canvas: int,
+        optics: bool,
+        seed: int,
+    ) -> None:
+        self.fields, self.cells, self.rows, self.seed = fields, cells, rows, seed
+        self.canvas_size, self.fields_per_canvas, self.optics = canvas_size, fields_per_canvas, optics
+        self.labels = np.asarray(labels)[rows].tolist()
+        of_class = np.asarray(self.labels)
+        self._members = [np.flatnonzero(of_class == label) for label in np.unique(of_class)]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, key: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
+        epoch, draw = key
+        generator = np.random.default_rng(sample_seed(self.seed, epoch, draw))
+        canvas, labels = Canvas(self.canvas_size), np.full(self.fields_per_canvas, NO_FIELD)
+        index = draw % len(self.rows)
+        for _ in range(2 * self.fields_per_canvas):  # fields without leukocytes must not keep it for ever
+            row = int(self.rows[index])
+            field = change_optics(self.fields[row], generator) if self.optics else self.fields[row]
+            if canvas.add(field, self.cells[row], generator):
+                labels[canvas.num_fields - 1] = self.labels[index]
+            if canvas.is_full or canvas.num_fields == self.fields_per_canvas:
+                break
+            members = self._members[generator.integers(len(self._members))]
+            index = int(members[generator.integers(len(members))])
+        return torch.from_numpy(canvas.pixels), torch.from_numpy(labels)
+
+
+class EpochSampler(Sampler):
+    """Keys (epoch, row): in file order, or in an order drawn from (seed, epoch) alone.
+
+    Args:
+        size: Rows.
+        shuffle: Whether to draw an order.
+        seed: With the epoch, decides the order.
+        labels: Class of each row, to draw as many of each class, as many in all as there are rows. A row drawn again
+            gets another key, row + size * times, so that it is augmented anew.
+    """
+
+    def __init__(self, size: int, *, shuffle: bool, seed: int, labels: Sequence[int] | None = None) -> None:
         self.size, self.shuffle, self.seed, self.epoch = size, shuffle, seed, 0
+        self.labels = None if labels is None else np.asarray(labels)
 
     def __len__(self) -> int:
         return self.size
@@ -60,9 +128,24 @@ class EpochSampler(Sampler):
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
+        if self.labels is not None:
+            return ((self.epoch, key) for key in self._balanced(self.labels))
         generator = torch.Generator().manual_seed(sample_seed(self.seed, self.epoch, -1))
         order = torch.randperm(self.size, generator=generator).tolist() if self.shuffle else range(self.size)
         return ((self.epoch, index) for index in order)
+
+    def _balanced(self, labels: np.ndarray) -> list[int]:
+        generator = np.random.default_rng(sample_seed(self.seed, self.epoch, -1))
+        classes = np.unique(labels)
+        each = -(-self.size // len(classes))
+        keys = []
+        for label in classes:
+            rows = np.flatnonzero(labels == label)
+            # Whole rounds through the class, each in a new order: every field is seen as often as any other.
+            rounds = range(-(-each // len(rows)))
+            keys.append(np.concatenate([generator.permutation(rows) + turn * self.size for turn in rounds])[:each])
+        # Interleaved, so that every batch has all classes in about equal shares.
+        return np.stack(keys, axis=1).ravel()[: self.size].tolist()
 
 
 def to_pixel_values(

@@ -1,8 +1,10 @@
 """LeukDenseNet: timm's DenseNet-121 with everything its weights need beside them.
 
 Shared contract: pixel_values are float32 (N, 3, H, W) from `preprocess`; logits are (N, K), K classes in the
-order of `class_names`. State-dict keys are timm's own (`features.*`, `classifier.*`), so
-`timm.create_model("local-dir:...")` and `"hf-hub:..."` load the same files.
+order of `class_names`. With `view="field"` the network is the stock one, its state-dict keys are timm's own
+(`features.*`, `classifier.*`), and `timm.create_model("local-dir:...")` and `"hf-hub:..."` load the same files. With
+`view="leukocytes"` it reads what `leuk_hf.leukocyte_view` leaves of a field (keys `leukocytes.*`); timm alone cannot
+run such a checkpoint, and its config says so to timm by an architecture that timm does not know.
 
 Source: Huang et al., Densely Connected Convolutional Networks, https://arxiv.org/abs/1608.06993
 """
@@ -25,8 +27,11 @@ from torch import nn
 
 from leuk_hf import checkpoint_io
 from leuk_hf.errors import CheckpointError
+from leuk_hf.field_checks import RefusalLimits
 from leuk_hf.image_io import ImageSource, load_image
+from leuk_hf.in_distribution import InDistribution
 from leuk_hf.labels import CLASS_NAMES
+from leuk_hf.leukocyte_view import LeukocyteNetwork, LeukocytePool, erase_background, opacity
 from leuk_hf.model_card import render_model_card
 from leuk_hf.preprocessing import Preprocessor
 
@@ -47,9 +52,17 @@ class LeukDenseNet(
         class_names: One name per class, in index order; at least two, all different.
         preprocessor: How images become pixel_values.
         cam_layer: The layer explained by default, one of `cam_layers`: "denseblock1" ... "denseblock4" (block
-            outputs, before norm5) or "norm5" (after its ReLU: the features that are averaged for the logits).
+            outputs, before norm5), "norm5" (after its ReLU) or, if only leukocytes are seen, "leukocyte_pool" (norm5
+            weighted by them). The last one's maps are averaged for the logits.
+        view: What the network sees: the "field", or its "leukocytes" alone.
+        output_stride: Pixels of the field for each place of the last block: 32, or 16 for maps of twice the size (the
+            last transition then does not pool).
         temperature: The logits are divided by it before the softmax (Guo et al. 2017,
             https://arxiv.org/abs/1706.04599); from 0.01 to 100; 1 leaves the probabilities uncalibrated.
+        conformal_quantiles: For each class the least probability with which it belongs to the prediction set
+            (`leuk_hf.conformal`); empty: not fitted.
+        refusal_limits: Beyond which an image is refused (`leuk_hf.field_checks`).
+        in_distribution_dims: Dimensions of the fitted score of `leuk_hf.in_distribution`; 0: not fitted.
         growth_rate: Channels added by each dense layer.
         block_config: Dense layers in each block.
         bn_size: Bottleneck width, in growth rates.
@@ -59,6 +72,7 @@ class LeukDenseNet(
         ValueError: If a setting is outside its range.
     """
 
+    leukocytes: LeukocyteNetwork | None
     features: nn.Sequential
     global_pool: nn.Module
     head_drop: nn.Dropout
@@ -70,7 +84,12 @@ class LeukDenseNet(
         class_names: Sequence[str] = CLASS_NAMES,
         preprocessor: Preprocessor = Preprocessor(),  # noqa: B008 - frozen
         cam_layer: str = "denseblock4",
+        view: str = "field",
+        output_stride: int = 32,
         temperature: float = 1.0,
+        conformal_quantiles: Sequence[float] = (),
+        refusal_limits: RefusalLimits = RefusalLimits(),  # noqa: B008 - frozen
+        in_distribution_dims: int = 0,
         growth_rate: int = 32,
         block_config: Sequence[int] = (6, 12, 24, 16),
         bn_size: int = 4,
@@ -80,6 +99,13 @@ class LeukDenseNet(
         self.class_names = checkpoint_io.check_class_names(class_names)
         self.temperature = checkpoint_io.check_temperature(temperature)
         self.preprocessor = preprocessor
+        if view not in checkpoint_io.VIEWS:
+            raise ValueError(f"view is {view!r}; choose {' or '.join(checkpoint_io.VIEWS)}")
+        if output_stride not in (16, 32) or isinstance(output_stride, bool):
+            raise ValueError(f"output_stride is {output_stride!r}; choose 16 or 32")
+        self.view, self.output_stride = view, output_stride
+        self.conformal_quantiles = checkpoint_io.check_quantiles(conformal_quantiles, self.class_names)
+        self.refusal_limits = refusal_limits
         self.architecture: dict[str, Any] = {
             "growth_rate": growth_rate,
             "block_config": tuple(block_config),
@@ -89,17 +115,26 @@ class LeukDenseNet(
         backbone: Any = timm.create_model("densenet121", num_classes=len(self.class_names), **self.architecture)
         self.num_features: int = backbone.num_features
         self.features = backbone.features
+        if output_stride == 16:
+            self.features.get_submodule(f"transition{len(self.architecture['block_config']) - 1}").pool = nn.Identity()
+        self.leukocytes = LeukocyteNetwork() if view == "leukocytes" else None
+        self.leukocyte_pool = LeukocytePool()
         self.global_pool = backbone.global_pool
         self.head_drop = backbone.head_drop
         self.classifier = backbone.classifier
+        self.in_distribution = InDistribution(
+            in_distribution_dims,
+            num_features=self.num_features,
+            num_classes=len(self.class_names),
+            sees_leukocytes=view == "leukocytes",
+        )
         self.cam_layer = cam_layer
         self.layer(cam_layer)
 
     @property
     def cam_layers(self) -> tuple[str, ...]:
         """The layers that can be explained, from fine to coarse."""
-        blocks = len(self.architecture["block_config"])
-        return (*(f"denseblock{number + 1}" for number in range(blocks)), "norm5")
+        return checkpoint_io.cam_layers_of(self.settings)
 
     def layer(self, name: str) -> nn.Module:
         """Give the module behind a layer name.
@@ -112,19 +147,51 @@ class LeukDenseNet(
         """
         if name not in self.cam_layers:
             raise ValueError(f"there is no layer {name!r}; choose one of {', '.join(self.cam_layers)}")
-        return self.features.get_submodule(name)
+        return self.get_submodule(name) if name == "leukocyte_pool" else self.features.get_submodule(name)
+
+    def find_leukocytes(self, pixel_values: torch.Tensor) -> torch.Tensor | None:
+        """Rate how far each pixel is left to see: (N, 1, H, W) in [0, 1]; None if the whole field is seen."""
+        return None if self.leukocytes is None else opacity(self.leukocytes(pixel_values))
+
+    def forward_blocks(self, pixel_values: torch.Tensor, leukocytes: torch.Tensor | None) -> torch.Tensor:
+        """Compute the last block's output, before norm5: (N, C, h, w), h = H / output_stride.
+
+        Args:
+            pixel_values: (N, 3, H, W).
+            leukocytes: From `find_leukocytes`.
+        """
+        if leukocytes is not None:
+            mean, std = (torch.tensor(values) for values in (self.preprocessor.mean, self.preprocessor.std))
+            size = self.preprocessor.image_size
+            pixel_values = erase_background(pixel_values, leukocytes, mean, std, field_size=size)
+        return self.features[:-1](pixel_values)
+
+    def pooled_features(self, activations: torch.Tensor, leukocytes: torch.Tensor | None) -> torch.Tensor:
+        """Turn what `forward_blocks` gives into the maps whose mean is classified, after norm5: (N, C, h, w)."""
+        features = self.features[-1](activations)
+        return features if leukocytes is None else self.leukocyte_pool(features, leukocytes)
 
     def forward_features(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        """Compute the last feature maps, after norm5 and its ReLU: (N, C, h, w), h = H / 32."""
-        return self.features(pixel_values)
+        """Compute the maps whose mean is classified: (N, C, h, w), h = H / output_stride."""
+        leukocytes = self.find_leukocytes(pixel_values)
+        return self.pooled_features(self.forward_blocks(pixel_values, leukocytes), leukocytes)
 
     def forward_head(self, features: torch.Tensor) -> torch.Tensor:
         """Turn the feature maps of `forward_features` into logits: (N, K)."""
         return self.classifier(self.head_drop(self.global_pool(features)))
 
-    def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        """Compute logits (N, K) from pixel_values, float32 (N, 3, H, W)."""
-        return self.forward_head(self.forward_features(pixel_values))
+    def forward(self, pixel_values: torch.Tensor, leukocytes: torch.Tensor | None = None) -> torch.Tensor:
+        """Compute logits (N, K) from pixel_values, float32 (N, 3, H, W).
+
+        Args:
+            pixel_values: From `preprocess`.
+            leukocytes: (N, G, H, W) in [0, 1] instead of those that the network finds, if it sees nothing else: the
+                cells of G fields that share an image. The logits are then (N, G, K).
+        """
+        if leukocytes is None or self.leukocytes is None:
+            return self.forward_head(self.forward_features(pixel_values))
+        features = self.features[-1](self.forward_blocks(pixel_values, leukocytes))
+        return self.classifier(self.head_drop(self.leukocyte_pool.of_fields(features, leukocytes)))
 
     def preprocess(self, images: ImageSource | Sequence[ImageSource]) -> torch.Tensor:
         """Turn images into pixel_values.
@@ -153,7 +220,12 @@ class LeukDenseNet(
             "class_names": self.class_names,
             "preprocessor": self.preprocessor,
             "cam_layer": self.cam_layer,
+            "view": self.view,
+            "output_stride": self.output_stride,
             "temperature": self.temperature,
+            "conformal_quantiles": self.conformal_quantiles,
+            "refusal_limits": self.refusal_limits,
+            "in_distribution_dims": self.in_distribution.dims,
             **self.architecture,
         }
 
@@ -173,10 +245,13 @@ class LeukDenseNet(
             **self.settings,
             "class_names": list(self.class_names),
             "preprocessor": dataclasses.asdict(self.preprocessor),
+            "conformal_quantiles": list(self.conformal_quantiles),
+            "refusal_limits": dataclasses.asdict(self.refusal_limits),
         }
         size = self.preprocessor.image_size
+        is_stock = self.view == "field" and self.output_stride == 32 and not self.in_distribution.dims
         return {
-            "architecture": "densenet121",
+            "architecture": "densenet121" if is_stock else "leuk_hf_densenet121",
             "num_classes": len(self.class_names),
             "num_features": self.num_features,
             "model_args": dict(self.architecture),
@@ -292,6 +367,8 @@ class LeukDenseNet(
     def adapted(self, **settings: Any) -> "LeukDenseNet":
         """Start a new model from this one's weights, for fine-tuning on other classes or at another size.
 
+        Nothing that was fitted on a calibration part comes along.
+
         Args:
             **settings: Arguments of `__init__` that replace this model's, but for the architecture. With other
                 class_names the classifier starts from random weights.
@@ -299,16 +376,28 @@ class LeukDenseNet(
         Returns:
             A new model in evaluation mode; this one is untouched.
         """
-        # A temperature belongs to the weights and classes it was fitted to.
-        model = type(self)(**{**self.settings, "temperature": 1.0, **settings})
-        state_dict = dict(self.state_dict())
+        # What was fitted on a calibration part belongs to the weights, classes and preprocessing it was fitted to.
+        unfitted = {
+            "temperature": 1.0,
+            "conformal_quantiles": (),
+            "refusal_limits": RefusalLimits(),
+            "in_distribution_dims": 0,
+        }
+        model = type(self)(**{**self.settings, **unfitted, **settings})
+        state_dict = {name: tensor for name, tensor in self.state_dict().items() if name in model.state_dict()}
+        state_dict.update(model._own_state(prefix="in_distribution."))
         if model.class_names != self.class_names:
-            state_dict.update(model._classifier_state())
+            state_dict.update(model._own_state(prefix="classifier."))
         model.load_state_dict(state_dict)
         return model.eval()
 
-    def _classifier_state(self) -> dict[str, torch.Tensor]:
-        return {name: tensor for name, tensor in self.state_dict().items() if name.startswith("classifier.")}
+    def _own_state(self, prefix: str = "") -> dict[str, torch.Tensor]:
+        """Give the tensors that no other DenseNet-121 has, of those whose names start so."""
+        return {
+            name: tensor
+            for name, tensor in self.state_dict().items()
+            if name.startswith(prefix) and not name.startswith("features.")
+        }
 
     @classmethod
     def from_imagenet(
@@ -331,7 +420,7 @@ class LeukDenseNet(
         model = cls(**settings)
         backbone = timm.create_model("densenet121", num_classes=1000, **model.architecture)
         state_dict = checkpoint_io.read_state_dict(weights, backbone.state_dict())
-        state_dict.update(model._classifier_state())
+        state_dict.update(model._own_state())
         model.load_state_dict(state_dict)
         return model.eval()
 

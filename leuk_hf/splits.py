@@ -50,7 +50,7 @@ def split_fields(
     Raises:
         DataError: If names repeat, a class has too few groups for four parts, or there is no such fold.
     """
-    bins, count = _bins(np.asarray(labels), names, groups, _BINS, seed)
+    bins, count = deal_groups(np.asarray(labels), names, groups, _BINS, seed)
     tested = max(1, count // 5)
     folds = count // tested
     if not 0 <= fold < folds:
@@ -102,7 +102,7 @@ def acquisition_folds(
     chosen = np.flatnonzero(~np.isin(classes, stretched)).tolist()
     if chosen:
         dealt = [acquisitions[row] for row in chosen]
-        folds[chosen], count = _bins(classes[chosen], [names[row] for row in chosen], dealt, count, seed)
+        folds[chosen], count = deal_groups(classes[chosen], [names[row] for row in chosen], dealt, count, seed)
     dealt_whole = np.isin(sessions, sessions[chosen])
     for label in stretched:
         rows = np.flatnonzero((classes == label) & ~dealt_whole)
@@ -153,15 +153,30 @@ def split_by_acquisition(
         raise DataError(
             f"fold {fold} leaves no field of class {lost[0]} to train on: all others are grouped with tested ones"
         )
-    bins, _ = _bins(np.asarray(labels)[rest], [names[row] for row in rest], [groups[row] for row in rest], _BINS, seed)
+    kept_labels, kept_names = np.asarray(labels)[rest], [names[row] for row in rest]
+    bins, _ = deal_groups(kept_labels, kept_names, [groups[row] for row in rest], _BINS, seed)
     parts[rest] = np.where(bins == 0, "calibration", np.where(bins == 1, "validation", "train"))
     return parts
 
 
-def _bins(
+def deal_groups(
     labels: np.ndarray, names: Sequence[str], groups: Sequence[Any], wanted: int, seed: int
 ) -> tuple[np.ndarray, int]:
-    """Deal whole groups to bins of about equal class counts, the largest first: int (N,) and the number of bins."""
+    """Deal whole groups to bins of about equal class counts, the largest first.
+
+    Args:
+        labels: int (N,).
+        names: (N,), all different; with the seed they decide ties.
+        groups: (N,).
+        wanted: Number of bins; fewer, down to four, if a class has fewer groups.
+        seed: Another seed gives another deal.
+
+    Returns:
+        Bin of each row, int (N,), and the number of bins.
+
+    Raises:
+        DataError: If names repeat or the groups of a class cannot be in every bin.
+    """
     if len(set(names)) < len(names):
         raise DataError("two fields have the same path, so a split could not be reproduced; give each its own")
     count = _num_bins(labels, groups, wanted)

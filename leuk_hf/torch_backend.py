@@ -74,14 +74,18 @@ class TorchPredictor(Predictor):
         values = values.to(parameter.device, parameter.dtype, memory_format=layout)
         bfloat16 = torch.autocast(parameter.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
         with evaluating(model), torch.no_grad(), torch.autocast(parameter.device.type, enabled=False):
+            leukocytes = model.find_leukocytes(values)
             with bfloat16:
-                activations = model.features[:-1](values)
+                activations = model.forward_blocks(values, leukocytes)
             # The head costs next to nothing; rounding its sums would show in probabilities and maps.
-            logits, maps, features = explained_head(model, activations.to(parameter.dtype), self.map_layer)
+            explained = explained_head(model, activations.to(parameter.dtype), leukocytes, self.map_layer)
+            scores = model.in_distribution(explained.logits, explained.features, values, leukocytes)
         return Outputs(
-            logits.double().cpu().numpy(),
-            maps.float().contiguous().cpu().numpy(),
-            features.float().cpu().numpy(),
+            explained.logits.double().cpu().numpy(),
+            explained.maps.float().contiguous().cpu().numpy(),
+            explained.features.float().cpu().numpy(),
+            scores.double().cpu().numpy(),
+            None if leukocytes is None else leukocytes[:, 0].float().contiguous().cpu().numpy(),
         )
 
 

@@ -14,7 +14,7 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -27,8 +27,9 @@ from leuk_hf.augmentation import sample_seed
 from leuk_hf.data import class_names_of, load_smears, without_decoding
 from leuk_hf.errors import TrainingError
 from leuk_hf.field_cache import CachedFields, cached_fields
-from leuk_hf.fields import to_pixel_values
+from leuk_hf.fields import NO_FIELD, to_pixel_values
 from leuk_hf.files import write_json, write_text
+from leuk_hf.leukocyte_labels import find_labels
 from leuk_hf.model import LeukDenseNet
 from leuk_hf.plots import plot_training_curves
 from leuk_hf.splits import write_split
@@ -36,6 +37,7 @@ from leuk_hf.torch_backend import pool_first
 from leuk_hf.training_config import TrainConfig
 from leuk_hf.training_record import check_folder, check_record, remove_leftovers, start_record
 from leuk_hf.training_setup import (
+    average_of,
     build_accelerator,
     build_loader,
     build_optimizer,
@@ -109,6 +111,12 @@ def train(config: TrainConfig, *, command: str | None = None) -> dict[str, Any]:
         fields = cached_fields(rows, model.preprocessor, folder=config.cache, progress=bars)
     if fields.note:
         accelerator.print(fields.note)
+    cells = None
+    if (model.leukocytes is None) != (config.canvas_size is None):
+        raise TrainingError(f"the weights see the {model.view}; give --canvas-size with the view of leukocytes alone")
+    if model.leukocytes is not None:
+        model.leukocytes.requires_grad_(False)  # found beforehand, as they are in every later run of the model
+        cells = find_labels(model, fields, progress=bars)
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         if not resuming:
@@ -121,7 +129,7 @@ def train(config: TrainConfig, *, command: str | None = None) -> dict[str, Any]:
         f" {config.gradient_accumulation_steps} on {accelerator.device.type}, precision"
         f" {accelerator.mixed_precision}; fields: " + ", ".join(f"{len(rows)} {name}" for name, rows in parts.items())
     )
-    return _Run(config, accelerator, model, fields, dataset["label"], parts, record).finish()
+    return _Run(config, accelerator, model, fields, cells, dataset["label"], parts, record).finish()
 
 
 class _Run:
@@ -131,6 +139,7 @@ class _Run:
         accelerator: Accelerator,
         model: LeukDenseNet,
         fields: CachedFields,
+        cells: np.ndarray | None,
         labels: Sequence[int],
         parts: dict[str, np.ndarray],
         record: dict[str, Any],
@@ -140,14 +149,17 @@ class _Run:
         pool_first(model)
         if config.channels_last:
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = average_of(model, config.weight_averaging)
         self.optimizer = build_optimizer(config, model)
         local_processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
         workers = choose_num_workers(config.num_workers, accelerator.device, local_processes)
         loaders = [
-            build_loader(config, fields, labels, parts[part], training=part == "train", num_workers=workers,
-                         pin_memory=accelerator.device.type == "cuda")
+            build_loader(config, fields, labels, parts[part], cells=cells, training=part == "train",
+                         num_workers=workers, pin_memory=accelerator.device.type == "cuda")
             for part in ("train", "validation")
         ]  # fmt: skip
+        if self.average is not None:
+            self.average.to(accelerator.device)
         self.wrapped, self.prepared_optimizer, self.train_loader, self.validation_loader = accelerator.prepare(
             model, self.optimizer, *loaders
         )
@@ -157,7 +169,7 @@ class _Run:
         self.progress = Progress()
         self.unread: list[torch.Tensor] = []  # (loss sum, number right) of steps, still on the device
         if config.resume and self.state_path.is_file():
-            self.progress = Progress(**load_state(self.state_path, model, self.optimizer))
+            self.progress = Progress(**load_state(self.state_path, model, self.optimizer, self.average))
             self.scheduler.load_state_dict(self.progress.scheduler)
             if self.accelerator.scaler:
                 self.accelerator.scaler.load_state_dict(self.progress.scaler)
@@ -204,16 +216,17 @@ class _Run:
             # Dropout is the only draw left; tied to the step it needs no saved random state.
             torch.manual_seed(sample_seed(self.config.seed, progress.steps, accelerator.process_index - 2**31))
             with accelerator.accumulate(self.wrapped):
-                logits = self.wrapped(self._pixel_values(fields, self.config.image_size_of(progress.epoch)))
+                logits = self.wrapped(*self._inputs(fields, self.config.image_size_of(progress.epoch)))
+                # Of canvases there are logits for several fields, and places without a field.
+                logits, targets = logits.flatten(0, -2).float(), labels.flatten()
                 loss = torch.nn.functional.cross_entropy(
-                    logits.float(), labels, label_smoothing=self.config.label_smoothing
+                    logits, targets, label_smoothing=self.config.label_smoothing, ignore_index=NO_FIELD
                 )
                 accelerator.backward(loss)
                 self.prepared_optimizer.step()
                 self.prepared_optimizer.zero_grad()
-            self.unread.append(
-                torch.stack([loss.detach() * len(labels), (logits.argmax(dim=1) == labels).sum().float()])
-            )
+            right = (logits.argmax(dim=1) == targets).sum() / (targets != NO_FIELD).sum()
+            self.unread.append(torch.stack([loss.detach(), right]) * len(labels))
             if accelerator.device.type == "cpu" or len(self.unread) == _READ_EVERY:
                 self._read_losses()
             progress.seen += len(labels) * accelerator.num_processes
@@ -225,6 +238,8 @@ class _Run:
             if accelerator.sync_gradients:
                 if not accelerator.optimizer_step_was_skipped:  # fp16 skips steps that overflow
                     self.scheduler.step()
+                    if self.average is not None:
+                        self.average.update_parameters(self.model)
                 progress.steps += 1
                 if progress.steps % self.config.save_steps == 0:
                     self._save_state()
@@ -235,7 +250,7 @@ class _Run:
         # Summed one by one, so that the sum does not depend on when it was read.
         for loss, right in self.accelerator.reduce(torch.stack(self.unread), reduction="sum").tolist():
             self.progress.loss_sum += loss
-            self.progress.right += int(right)
+            self.progress.right += right
         self.unread.clear()
         if not math.isfinite(self.progress.loss_sum):
             raise TrainingError("the loss is no longer a number; give a smaller --learning-rate")
@@ -266,7 +281,7 @@ class _Run:
                 (score[0], loss),
             )
             if accelerator.is_main_process:
-                self.model.save_pretrained(self.output / "checkpoint")
+                self._kept.save_pretrained(self.output / "checkpoint")
         progress.epoch += 1
         progress.batches = progress.seen = progress.right = 0
         progress.loss_sum = 0.0
@@ -284,10 +299,12 @@ class _Run:
 
     @torch.no_grad()
     def _validate(self) -> tuple[float, np.ndarray]:
-        self.wrapped.eval()
+        kept = self.wrapped if self.average is None else self._kept
+        kept.eval()
         gathered = []
         for fields, labels in self.validation_loader:
-            logits = self.wrapped(self._pixel_values(fields)).float()
+            with self.accelerator.autocast():
+                logits = kept(*self._inputs(fields)).float()
             gathered.append(self.accelerator.gather_for_metrics((logits, labels)))
         logits = torch.cat([pair[0] for pair in gathered]).cpu()
         labels = torch.cat([pair[1] for pair in gathered]).cpu()
@@ -295,9 +312,20 @@ class _Run:
         predictions = logits.argmax(dim=1).numpy()
         return loss, metrics.confusion_matrix(labels.numpy(), predictions, logits.shape[1])
 
-    def _pixel_values(self, fields: torch.Tensor, image_size: int | None = None) -> torch.Tensor:
+    @property
+    def _kept(self) -> LeukDenseNet:
+        return self.model if self.average is None else cast(LeukDenseNet, self.average.module)
+
+    def _inputs(self, fields: torch.Tensor, image_size: int | None = None) -> tuple[torch.Tensor, ...]:
         channels_last = self.config.channels_last
-        return to_pixel_values(fields, self.model.preprocessor, image_size=image_size, channels_last=channels_last)
+        pixel_values = to_pixel_values(
+            fields[..., :3], self.model.preprocessor, image_size=image_size, channels_last=channels_last
+        )
+        if fields.shape[-1] == 3:
+            return (pixel_values,)
+        # Canvases bring the number of each cell's field as a fourth channel; whole fields are searched by the network.
+        numbers = torch.arange(1, self.config.fields_per_canvas + 1, device=fields.device)
+        return pixel_values, (fields[..., 3][:, None] == numbers[:, None, None]).to(pixel_values.dtype)
 
     def _out_of_patience(self) -> bool:
         config, progress = self.config, self.progress
@@ -309,4 +337,4 @@ class _Run:
         self.progress.scheduler = self.scheduler.state_dict()
         self.progress.scaler = self.accelerator.scaler.state_dict() if self.accelerator.scaler else {}
         if self.accelerator.is_main_process:
-            save_state(self.state_path, self.model, self.optimizer, dataclasses.asdict(self.progress))
+            save_state(self.state_path, self.model, self.optimizer, dataclasses.asdict(self.progress), self.average)

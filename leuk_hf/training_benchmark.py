@@ -189,6 +189,7 @@ def _our_loop(
         fields,
         labels.tolist(),
         np.arange(len(fields)),
+        cells=None,
         training=True,
         num_workers=choose_num_workers(None, kind, 1),
         pin_memory=kind.type == "cuda",

@@ -30,7 +30,16 @@ class TrainConfig:
         image_size: Edge in pixels; empty: that of the starting weights, 224 from scratch.
         clahe: Equalise contrast (CLAHE on L of LAB); empty: as the starting weights, on from scratch.
         annotation_removal: Paint over burnt-in scale bars; empty: as the starting weights, off from scratch.
-        augmentation: Training transforms.
+        augmentation: Training transforms; of view leukocytes "default" or none.
+        view: What the network sees: the field, or its leukocytes alone; empty: as the starting weights, the field from
+            scratch.
+        output_stride: Pixels for each place of the last block, 32 or 16; from scratch only.
+        canvas_size: Train on canvases of this edge, in pixels, packed with the cells of a few fields; needed with the
+            view of leukocytes, and only then. Validation is on whole fields.
+        fields_per_canvas: Most fields whose cells share a canvas; in an epoch every field begins one.
+        balanced_sampling: Draw as many fields of each class.
+        weight_averaging: Validate and keep the exponential moving average of the weights with this decay per step, in
+            (0, 1); 0: the weights themselves.
         optimizer: Adam or AdamW.
         learning_rate: Starting value of step, peak of one-cycle.
         weight_decay: As the optimizer defines it.
@@ -43,8 +52,10 @@ class TrainConfig:
         batch_size: Fields per process and step.
         gradient_accumulation_steps: Batches per optimizer step.
         protocol: random (comparison only: it flatters), grouped (no copy or overlapping field crosses parts), or
-            acquisition (whole sessions are tested).
+            acquisition (whole sessions are tested). Only its name counts where split is given.
         fold: Part of the data that is tested, from 0.
+        split: Split table of your own instead (CSV with the columns file and split: train, test and, if it has them,
+            validation and calibration); what it lacks is cut out of train, by whole groups.
         groups: Group table of scripts/prepare_data.py, or your own CSV with the columns file and group (such as the
             patient); empty: made at the start, unless the protocol is random.
         mixed_precision: auto is bfloat16 where the device computes in it, else float32.
@@ -68,7 +79,7 @@ class TrainConfig:
 
     source: str = ""
     output: Path = Path("runs/plain")
-    recipe: Literal["plain", "classic"] = "plain"
+    recipe: Literal["plain", "classic", "default"] = "plain"
     source_split: str | None = None
     source_revision: str | None = None
     weights: str = "scratch"
@@ -78,6 +89,12 @@ class TrainConfig:
     clahe: bool | None = None
     annotation_removal: bool | None = None
     augmentation: Augmentation = "plain"
+    view: Literal["field", "leukocytes"] | None = None
+    output_stride: int = 32
+    canvas_size: int | None = None
+    fields_per_canvas: int = 3
+    balanced_sampling: bool = False
+    weight_averaging: float = 0.0
     optimizer: Literal["adam", "adamw"] = "adamw"
     learning_rate: float = 2e-3
     weight_decay: float = 0.01
@@ -91,6 +108,7 @@ class TrainConfig:
     gradient_accumulation_steps: int = 1
     protocol: Literal["random", "grouped", "acquisition"] = "grouped"
     fold: int = 0
+    split: Path | None = None
     groups: Path | None = None
     mixed_precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
     channels_last: bool = True
@@ -114,7 +132,8 @@ class TrainConfig:
         """
         if not self.source:
             raise TrainingError("no data: give --source FOLDER, kaggle:owner/slug or a Hub data set id")
-        for name in ("num_epochs", "batch_size", "gradient_accumulation_steps", "save_steps", "step_epochs"):
+        counts = ("num_epochs", "batch_size", "gradient_accumulation_steps", "save_steps", "step_epochs")
+        for name in (*counts, "fields_per_canvas"):
             if getattr(self, name) < 1:
                 raise TrainingError(f"{name} is {getattr(self, name)}; give at least 1")
         if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
@@ -138,6 +157,18 @@ class TrainConfig:
         if self.image_size is not None and self.image_size < least:
             raise TrainingError(f"image_size is {self.image_size}; {blocks} blocks need at least {least}")
         self._check_progressive_sizes(least)
+        if not 0 <= self.weight_averaging < 1:
+            raise TrainingError(f"weight_averaging is {self.weight_averaging}; give a decay in [0, 1)")
+        if self.output_stride not in (16, 32):
+            raise TrainingError(f"output_stride is {self.output_stride}; give 16 or 32")
+        if self.canvas_size is not None and (self.canvas_size < least or self.progressive_sizes):
+            raise TrainingError(
+                f"canvas_size is {self.canvas_size}; give at least {least}, and leave out progressive_sizes"
+            )
+        if self.view == "field" and self.canvas_size is not None:
+            raise TrainingError(f"canvas_size is {self.canvas_size}; leave it out where the whole field is seen")
+        if (self.view == "leukocytes" or self.augmentation == "default") and self.canvas_size is None:
+            raise TrainingError("leukocytes alone are trained on packed on canvases; give --canvas-size, such as 96")
         if self.patience is not None and self.patience < 1:
             raise TrainingError(f"patience is {self.patience}; give at least 1, or leave it out")
 
@@ -197,7 +228,23 @@ CLASSIC = TrainConfig(
     num_epochs=30,
     patience=5,
 )
-RECIPES: dict[str, TrainConfig] = {"plain": PLAIN, "classic": CLASSIC}
+DEFAULT = TrainConfig(
+    output=Path("runs/default"),
+    recipe="default",
+    view="leukocytes",
+    clahe=False,  # its tiles carry the background's contrast into the leukocytes
+    image_size=160,
+    canvas_size=96,
+    output_stride=16,
+    augmentation="default",
+    balanced_sampling=True,
+    weight_averaging=0.995,
+    learning_rate=1.5e-3,
+    batch_size=16,
+    weight_decay=0.05,
+    num_epochs=24,
+)
+RECIPES: dict[str, TrainConfig] = {"default": DEFAULT, "plain": PLAIN, "classic": CLASSIC}
 
 
 SMOKE_OUTPUT = Path("runs/smoke")
@@ -215,6 +262,7 @@ def smoke_config(config: TrainConfig) -> TrainConfig:
         output=SMOKE_OUTPUT,
         weights="scratch",
         image_size=64,
+        canvas_size=None if config.canvas_size is None else 64,
         growth_rate=8,
         block_config=(2, 2, 2, 2),
         num_epochs=4,

@@ -14,15 +14,18 @@ import torch
 from accelerate import Accelerator, DataLoaderConfiguration, DistributedDataParallelKwargs
 from accelerate.utils import ProjectConfiguration
 from datasets import Dataset
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from leuk_hf.errors import TrainingError
 from leuk_hf.field_cache import CachedFields
-from leuk_hf.fields import EpochSampler, FieldDataset
+from leuk_hf.fields import CanvasDataset, EpochSampler, FieldDataset
 from leuk_hf.group_table import parts_by_protocol, read_groups, write_groups
 from leuk_hf.groups import find_groups
+from leuk_hf.leukocyte_weights import load_leukocyte_network
 from leuk_hf.model import LeukDenseNet
 from leuk_hf.preprocessing import Preprocessor
+from leuk_hf.split_table import parts_of_table
 from leuk_hf.training_config import TrainConfig
 
 
@@ -79,6 +82,9 @@ def split_dataset(config: TrainConfig, dataset: Dataset, *, progress: bool) -> d
             )
             write_groups(path, found.records)
     table = None if path is None else read_groups(path, dataset)
+    if config.split is not None:
+        groups = list(dataset["path"]) if table is None else [row["group"] for row in table]
+        return parts_of_table(config.split, dataset, groups, seed=config.seed)
     return parts_by_protocol(dataset, config.protocol, table, fold=config.fold, seed=config.seed)
 
 
@@ -93,6 +99,7 @@ def starting_model(config: TrainConfig, class_names: tuple[str, ...]) -> tuple[L
         CheckpointError: If the starting weights cannot be had.
     """
     changes: dict[str, Any] = {}
+    view = {} if config.view is None else {"view": config.view}
     if config.image_size is not None:
         changes["image_size"] = config.image_size
     if config.clahe is not None:
@@ -103,17 +110,24 @@ def starting_model(config: TrainConfig, class_names: tuple[str, ...]) -> tuple[L
         settings: dict[str, Any] = {
             "class_names": class_names,
             "preprocessor": dataclasses.replace(Preprocessor(), **changes),
+            "output_stride": config.output_stride,
+            **view,
         }
+        if config.view == "leukocytes":
+            settings["cam_layer"] = "leukocyte_pool"
         if config.weights == "imagenet":
-            return LeukDenseNet.from_imagenet(revision=config.weights_revision, **settings), "imagenet"
-        architecture: dict[str, Any] = {
-            "growth_rate": config.growth_rate,
-            "block_config": config.block_config,
-            "cam_layer": f"denseblock{len(config.block_config)}",
-        }
-        return LeukDenseNet(**settings, **architecture), "scratch"
+            model = LeukDenseNet.from_imagenet(revision=config.weights_revision, **settings)
+        else:
+            settings |= {"growth_rate": config.growth_rate, "block_config": config.block_config}
+            settings.setdefault("cam_layer", f"denseblock{len(config.block_config)}")
+            model = LeukDenseNet(**settings)
+        if model.leukocytes is not None:
+            load_leukocyte_network(model.leukocytes)
+        return model, config.weights
     source = None if config.weights == "shipped" else config.weights
     origin = LeukDenseNet.from_pretrained(source, revision=config.weights_revision)
+    if config.view not in (None, origin.view):
+        raise TrainingError(f"the weights see the {origin.view}, not the {config.view}; leave out --view")
     preprocessor = dataclasses.replace(origin.preprocessor, **changes)
     return origin.adapted(class_names=class_names, preprocessor=preprocessor), config.weights
 
@@ -162,6 +176,7 @@ def build_loader(
     labels: Sequence[int],
     rows: np.ndarray,
     *,
+    cells: np.ndarray | None,
     training: bool,
     num_workers: int,
     pin_memory: bool,
@@ -173,16 +188,25 @@ def build_loader(
         fields: Of the whole data set.
         labels: Of the whole data set.
         rows: The part.
+        cells: Leukocytes of all fields, numbered, to train on canvases of them; None: whole fields.
         training: Augmented, in an order of its own each epoch and in whole batches; otherwise as it is.
         num_workers: Processes that prepare batches.
         pin_memory: Whether batches go to a GPU.
     """  # fmt: skip
-    augmentation = config.augmentation if training else "none"
-    dataset = FieldDataset(fields, labels, rows, augmentation=augmentation, seed=config.seed)
+    dataset: FieldDataset | CanvasDataset
+    if training and cells is not None:
+        dataset = CanvasDataset(
+            fields, cells, labels, rows, canvas_size=config.canvas_size or len(fields[0]),
+            fields_per_canvas=config.fields_per_canvas, optics=config.augmentation == "default", seed=config.seed,
+        )  # fmt: skip
+    else:
+        augmentation = config.augmentation if training else "none"
+        dataset = FieldDataset(fields, labels, rows, augmentation=augmentation, seed=config.seed)
+    balanced = dataset.labels if training and config.balanced_sampling else None
     return DataLoader(
         dataset,
         batch_size=config.batch_size,
-        sampler=EpochSampler(len(dataset), shuffle=training, seed=config.seed),
+        sampler=EpochSampler(len(dataset), shuffle=training, seed=config.seed, labels=balanced),
         drop_last=training,  # a last batch of one field has no batch statistics
         num_workers=num_workers,
         persistent_workers=num_workers > 0,
@@ -191,10 +215,23 @@ def build_loader(
 
 
 def build_optimizer(config: TrainConfig, model: LeukDenseNet) -> torch.optim.Optimizer:
-    """Build the recipe's optimizer over all parameters."""
+    """Build the recipe's optimizer over all parameters that are trained."""
     kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
     # Fused: one pass over the hundreds of small tensors of a DenseNet, on CPUs, too.
-    return kind(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    return kind(trained, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
+
+
+def average_of(model: LeukDenseNet, decay: float) -> AveragedModel | None:
+    """Start the exponential moving average of a model's weights and batch statistics.
+
+    Args:
+        model: Stays as it is.
+        decay: Share that is kept at every step; 0: no average.
+    """
+    if not decay:
+        return None
+    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
 
 
 def build_scheduler(config: TrainConfig, optimizer: torch.optim.Optimizer, steps_per_epoch: int) -> Any:

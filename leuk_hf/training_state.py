@@ -28,7 +28,7 @@ class Progress:
     batches: int = 0  # of this epoch, per process
     steps: int = 0
     loss_sum: float = 0.0
-    right: int = 0
+    right: float = 0
     seen: int = 0
     best_epoch: int = -1
     best_balanced_accuracy: float = -1.0
@@ -38,7 +38,13 @@ class Progress:
     scaler: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
-def save_state(path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, progress: dict[str, Any]) -> None:
+def save_state(
+    path: Path,
+    model: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    progress: dict[str, Any],
+    average: torch.nn.Module | None = None,
+) -> None:
     """Write the state, whole or not at all.
 
     Args:
@@ -46,8 +52,14 @@ def save_state(path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimi
         model: Its parameters and buffers are kept in their own dtype.
         optimizer: Its tensors are kept, its numbers go with `progress`.
         progress: JSON types only; floats come back bit-equal.
+        average: Of the weights, if one is kept.
     """
-    tensors = {f"model/{name}": tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    kept = {"model": model} if average is None else {"model": model, "average": average}
+    tensors = {
+        f"{kind}/{name}": tensor.detach().cpu().contiguous()
+        for kind, module in kept.items()
+        for name, tensor in module.state_dict().items()
+    }
     stored = optimizer.state_dict()
     for index, entries in stored["state"].items():
         for key, value in entries.items():
@@ -57,13 +69,19 @@ def save_state(path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimi
         save_file(tensors, temporary, metadata={"state": json.dumps(content)})
 
 
-def load_state(path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+def load_state(
+    path: Path,
+    model: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: torch.nn.Module | None = None,
+) -> dict[str, Any]:
     """Put a state back.
 
     Args:
         path: Written by `save_state`.
         model: Of the same architecture.
         optimizer: Over the same parameters.
+        average: Of the weights, if one is kept.
 
     Returns:
         The `progress` that was saved.
@@ -75,9 +93,10 @@ def load_state(path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimi
         with safe_open(path, framework="pt") as file:
             content = json.loads(file.metadata()["state"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-        model.load_state_dict(
-            {name.removeprefix("model/"): value for name, value in tensors.items() if name.startswith("model/")}
-        )
+        for kind, module in (("model/", model), ("average/", average)):
+            if module is not None:
+                found = {name.removeprefix(kind): value for name, value in tensors.items() if name.startswith(kind)}
+                module.load_state_dict(found)
     except (SafetensorError, OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())[:160]
         raise TrainingError(f"{path} cannot be resumed ({reason}); start again in another folder") from error

@@ -78,7 +78,7 @@ def batches(rows, fields, *, batch_size, num_processes=1, process=0, epoch=0, nu
     config = TrainConfig(batch_size=batch_size, seed=3, augmentation=augmentation)
     part = np.arange(7)
     loader = build_loader(
-        config, fields, rows["label"], part, training=True, num_workers=num_workers, pin_memory=False
+        config, fields, rows["label"], part, cells=None, training=True, num_workers=num_workers, pin_memory=False
     )
     loader = prepare_data_loader(
         loader, num_processes=num_processes, process_index=process, put_on_device=False, rng_types=[]

@@ -1,0 +1,164 @@
+"""The view of a field that leaves the leukocytes alone: found, cut out, freed of stain and light, and pooled.
+
+Shared contract: pixel_values are float32 (N, 3, H, W), normalised by some mean and std; leukocytes are opacities
+(N, 1, H, W) in [0, 1], 1 on leukocytes and exactly 0 on everything that is surely none. What lies where the opacity
+is 0 cannot reach a classifier behind this view: neither red cells nor glass nor scale bars, nor the colour, the
+brightness or the contrast of the field, which the leukocytes' own pixels are standardised against.
+
+The network that finds them is a small U-Net (Ronneberger et al. 2015, https://arxiv.org/abs/1505.04597) at half of the
+field's size.
+"""
+
+# No `from __future__ import annotations`: parts of it are exported and scripted by tools that read annotations.
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+WIDTHS = (16, 24, 40, 64)
+_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+_DARKEST_SPREAD = 4 / 255  # below it, differences in luminance are the camera's noise
+_NOTHING = 1 / 256  # of the grid: evidence from less area than this counts less than its full weight
+_REACH = 0.1  # of the field's edge: depths beyond it are not told apart; the radius of a large cell is 0.09
+_NEIGHBOURHOOD = 0.045  # of the field's edge: how far around a place its cell's greatest depth is looked for
+_TYPICAL_RADIUS = 0.05  # of the field's edge
+
+
+class LeukocyteNetwork(nn.Module):
+    """Rates every pixel of a field: logits (N, 1, H, W), positive on leukocytes.
+
+    The field is standardised first, by its channels' means and one spread, so that exposure and white balance hardly
+    matter.
+
+    Args:
+        widths: Channels at a half, a quarter, an eighth and a sixteenth of the field's size.
+    """
+
+    def __init__(self, widths: Sequence[int] = WIDTHS) -> None:
+        super().__init__()
+        full, half, quarter, eighth = widths
+        self.down0 = nn.Sequential(_convolution(3, full), _convolution(full, full))
+        self.down1 = nn.Sequential(_convolution(full, half, stride=2), _convolution(half, half))
+        self.down2 = nn.Sequential(_convolution(half, quarter, stride=2), _convolution(quarter, quarter))
+        self.down3 = nn.Sequential(
+            _convolution(quarter, eighth, stride=2),
+            _convolution(eighth, eighth, dilation=2),
+            _convolution(eighth, eighth),
+        )
+        self.side2, self.up2 = nn.Conv2d(eighth, quarter, 1), _convolution(quarter, quarter)
+        self.side1, self.up1 = nn.Conv2d(quarter, half, 1), _convolution(half, half)
+        self.side0, self.up0 = nn.Conv2d(half, full, 1), _convolution(full, full)
+        self.head = nn.Conv2d(full, 1, 1)
+
+    def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        """Compute logits (N, 1, H, W) from pixel_values (N, 3, H, W), H and W at least 32."""
+        mean = pixel_values.mean(dim=(2, 3), keepdim=True)
+        centred = pixel_values - mean
+        spread = centred.pow(2).mean(dim=(1, 2, 3), keepdim=True).sqrt()
+        fine = self.down0(functional.avg_pool2d(centred / (spread + 0.1), 2))
+        middle = self.down1(fine)
+        coarse = self.down2(middle)
+        found = self.up2(_enlarged(self.side2(self.down3(coarse)), coarse) + coarse)
+        found = self.up1(_enlarged(self.side1(found), middle) + middle)
+        found = self.up0(_enlarged(self.side0(found), fine) + fine)
+        return _enlarged(self.head(found), pixel_values)
+
+
+def opacity(logits: torch.Tensor) -> torch.Tensor:
+    """Turn logits into opacities: 0 below a probability of about 0.4, 1 above 0.6, so that nothing shines through."""
+    return (0.5 + logits).clamp(0, 1)
+
+
+def erase_background(
+    pixel_values: torch.Tensor, leukocytes: torch.Tensor, mean: torch.Tensor, std: torch.Tensor, *, field_size: int
+) -> torch.Tensor:
+    """Leave of the leukocytes what a haematologist describes first: texture, the way in from the outline, and size.
+
+    Args:
+        pixel_values: (N, 3, H, W).
+        leukocytes: Opacities (N, G, H, W); G above 1: of several fields that do not touch, each standardised alone.
+        mean: (3,) that pixel_values were normalised by.
+        std: (3,) that pixel_values were normalised by.
+        field_size: Edge of a whole field in these pixels, which lengths are relative to; H and W may be a piece.
+
+    Returns:
+        (N, 3, H, W), 0 outside of leukocytes: luminance in standard deviations over all their pixels; depth below the
+        outline, from 0 to 1 where the cell is deepest; and that greatest depth, the cell's radius, relative to a
+        typical one.
+    """
+    luma = torch.tensor(_LUMA, dtype=pixel_values.dtype, device=pixel_values.device)
+    weights = (luma * std.to(pixel_values)).view(1, 3, 1, 1)
+    luminance = (pixel_values * weights).sum(dim=1, keepdim=True) + (luma * mean.to(pixel_values)).sum()
+    area = leukocytes.sum(dim=(2, 3), keepdim=True) + 1e-6
+    centred = luminance - (luminance * leukocytes).sum(dim=(2, 3), keepdim=True) / area
+    spread = ((centred.pow(2) * leukocytes).sum(dim=(2, 3), keepdim=True) / area).sqrt()
+    luminance = (centred / spread.clamp_min(_DARKEST_SPREAD) * leukocytes).sum(dim=1, keepdim=True)
+    inside = leukocytes.sum(dim=1, keepdim=True)
+    depth = depth_inside(inside, reach=max(2, round(_REACH * field_size)))
+    radius = _greatest_around(depth, round(_NEIGHBOURHOOD * field_size))
+    described = [depth / radius.clamp_min(1) * inside, radius / (_TYPICAL_RADIUS * field_size) * inside]
+    return torch.cat([luminance, *described], dim=1)
+
+
+def depth_inside(leukocytes: torch.Tensor, *, reach: int) -> torch.Tensor:
+    """Measure how far each place lies below the outline, in pixels, by wearing the mask away from outside.
+
+    Crosses and squares by turns make an octagon, which is within a tenth of a circle. What the border of the image
+    cuts off is taken to go on beyond it.
+
+    Args:
+        leukocytes: Opacities (N, 1, H, W).
+        reach: Greatest depth that is told apart, pixels.
+
+    Returns:
+        (N, 1, H, W) in [0, reach].
+    """
+    left = depth = leukocytes
+    for step in range(1, reach):
+        across, down = -_greatest(-left, (1, 3)), -_greatest(-left, (3, 1))
+        left = -_greatest(-across, (3, 1)) if step % 2 == 0 else torch.minimum(across, down)
+        depth = depth + left
+    return depth
+
+
+def _greatest_around(maps: torch.Tensor, reach: int) -> torch.Tensor:
+    return _greatest(_greatest(maps, (1, 2 * reach + 1)), (2 * reach + 1, 1))
+
+
+def _greatest(maps: torch.Tensor, window: tuple[int, int]) -> torch.Tensor:
+    # The padding is minus infinity: nothing beyond the border counts.
+    return functional.max_pool2d(maps, window, stride=1, padding=(window[0] // 2, window[1] // 2))
+
+
+class LeukocytePool(nn.Module):
+    """Weighs feature maps by the leukocyte in each place, so that their mean is the mean over leukocytes.
+
+    Where a field has hardly any, the weights do not grow beyond bounds: no evidence stays no evidence.
+    """
+
+    def forward(self, features: torch.Tensor, leukocytes: torch.Tensor) -> torch.Tensor:
+        """Give (N, C, h, w) whose mean over places is what the classifier reads, from opacities (N, 1, H, W)."""
+        return features * _weights(features, leukocytes)
+
+    def of_fields(self, features: torch.Tensor, leukocytes: torch.Tensor) -> torch.Tensor:
+        """Give that mean for each of G fields: (N, G, C), from opacities (N, G, H, W)."""
+        weights = _weights(features, leukocytes)
+        return torch.einsum("nchw,nghw->ngc", features, weights) / (features.shape[2] * features.shape[3])
+
+
+def _weights(features: torch.Tensor, leukocytes: torch.Tensor) -> torch.Tensor:
+    shares = functional.adaptive_avg_pool2d(leukocytes, (features.shape[2], features.shape[3]))
+    return shares / (shares.mean(dim=(2, 3), keepdim=True) + _NOTHING)
+
+
+def _convolution(inputs: int, outputs: int, *, stride: int = 1, dilation: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, stride=stride, padding=dilation, dilation=dilation, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    )
+
+
+def _enlarged(maps: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    return functional.interpolate(maps, size=like.shape[2:], mode="bilinear", align_corners=False)

@@ -1,0 +1,283 @@
+"""Samples around leukocytes, the classes drawn equally, averaged weights, and splits of one's own."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from leuk_hf.data import load_smears
+from leuk_hf.errors import DataError, TrainingError
+from leuk_hf.field_cache import CachedFields
+from leuk_hf.fields import NO_FIELD, CanvasDataset, EpochSampler
+from leuk_hf.leukocyte_canvas import Canvas, change_optics
+from leuk_hf.leukocyte_samples import SamplePool, draw_sample
+from leuk_hf.leukocyte_weights import LEUKOCYTE_WEIGHTS
+from leuk_hf.model import LeukDenseNet
+from leuk_hf.preprocessing import Preprocessor
+from leuk_hf.segmenter_training import fit_segmenter, segmentation_loss
+from leuk_hf.split_table import parts_of_table
+from leuk_hf.synthetic import write_smears
+from leuk_hf.training import train
+from leuk_hf.training_config import RECIPES, smoke_config
+from leuk_hf.training_setup import average_of
+
+FIELD = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
+
+
+def disc(y: int, x: int, radius: int, size: int = 96) -> np.ndarray:
+    return cv2.circle(np.zeros((size, size), np.uint8), (x, y), radius, 255, -1)
+
+
+def test_a_canvas_holds_cells_at_their_size_with_their_pixels():
+    # The field is white exactly on its cells: pixels and masks must move together.
+    cells = np.zeros((96, 96), np.uint8)
+    for number, (y, x, radius) in enumerate(((20, 70, 9), (60, 30, 7), (75, 75, 8)), 1):
+        cells[disc(y, x, radius) > 0] = number
+    field = np.where(cells[..., None] > 0, 255, 0).astype(np.uint8).repeat(3, axis=-1)
+    for seed in range(20):
+        canvas = Canvas(64)
+        assert canvas.add(field, cells, np.random.default_rng(seed)) and canvas.num_fields == 1 and not canvas.is_full
+        group = canvas.pixels[..., 3]
+        count, _, stats, _ = cv2.connectedComponentsWithStats(group)
+        assert set(np.unique(group)) == {0, 1} and count == 4
+        areas, expected = np.sort(stats[1:, cv2.CC_STAT_AREA]), np.sort(np.bincount(cells.ravel())[1:])
+        assert (areas / expected > 0.6).all() and (areas / expected < 1.5).all()
+        inner = cv2.erode(group, np.ones((7, 7), np.uint8)) > 0
+        assert inner.any() and (canvas.pixels[inner, :3] > 200).all() and not canvas.pixels[group == 0].any()
+
+
+def test_a_full_canvas_takes_no_more_and_numbers_its_fields():
+    cells, canvas, generator = (disc(40, 40, 10) > 0).astype(np.uint8), Canvas(64), np.random.default_rng(0)
+    added = 0
+    while not canvas.is_full:
+        added += canvas.add(FIELD, cells, generator)
+    group = canvas.pixels[..., 3].copy()
+    assert canvas.num_fields == added == group.max() and set(np.unique(group)) == set(range(added + 1)) and added >= 4
+    assert not canvas.add(FIELD, cells, generator) and np.array_equal(canvas.pixels[..., 3], group)
+    assert not Canvas(64).add(FIELD, np.zeros((96, 96), np.uint8), generator)
+
+
+def test_canvases_depend_on_the_key_alone_and_say_whose_cells_they_hold():
+    cells = np.stack([(disc(40, 40, 10) > 0).astype(np.uint8)] * 6 + [np.zeros((96, 96), np.uint8)])
+    fields = CachedFields(None, pixels=np.stack([FIELD] * 7))
+    options = {"canvas_size": 96, "fields_per_canvas": 4, "optics": True, "seed": 3}
+    dataset = CanvasDataset(fields, cells, [0, 0, 0, 1, 1, 2, 2], np.arange(7), **options)
+    pixels, labels = dataset[0, 5]
+    assert pixels.shape == (96, 96, 4) and labels.shape == (4,) and labels.dtype == torch.int64
+    assert int(labels[0]) == 2 and int(pixels[..., 3].max()) == int((labels != NO_FIELD).sum())
+    again, other = dataset[0, 5], dataset[0, 5 + 7]
+    assert torch.equal(pixels, again[0]) and torch.equal(labels, again[1]) and not torch.equal(pixels, other[0])
+    # The last field has no leukocytes: others fill its canvas.
+    drawn = np.concatenate([dataset[epoch, 6][1].numpy() for epoch in range(60)])
+    counts = np.bincount(drawn[drawn != NO_FIELD], minlength=3)
+    assert counts.min() > 0.6 * counts.max() * 0.6
+
+
+def test_each_field_on_a_canvas_has_its_own_logits():
+    model = LeukDenseNet(
+        view="leukocytes", growth_rate=8, block_config=(2, 2, 2, 2), preprocessor=Preprocessor(image_size=64)
+    ).eval()
+    values = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    one, other = torch.zeros(1, 1, 64, 64), torch.zeros(1, 1, 64, 64)
+    one[..., 4:20, 4:20], other[..., 4:20, 40:60] = 1, 1
+    with torch.no_grad():
+        both = model(values, torch.cat([one, other], dim=1))
+        swapped = model(values, torch.cat([other, one], dim=1))
+        three = model(values, torch.cat([one, other, torch.zeros_like(one)], dim=1))
+    assert both.shape == (1, 2, 4) and torch.allclose(both, swapped.flip(1), atol=1e-6)
+    assert not torch.allclose(both[:, 0], both[:, 1], atol=1e-4)
+    assert torch.allclose(three[:, :2], both, atol=1e-6) and torch.allclose(three[:, 2], model.classifier.bias)
+
+
+def test_optics_change_luminance_and_keep_type():
+    changed = [change_optics(FIELD, np.random.default_rng(seed)) for seed in range(6)]
+    assert all(each.dtype == np.uint8 and each.shape == FIELD.shape for each in changed)
+    assert np.ptp([each.mean() for each in changed]) > 20
+    assert np.array_equal(changed[2], change_optics(FIELD, np.random.default_rng(2)))
+
+
+def test_balanced_sampling_draws_every_class_equally_and_repeats_under_new_keys():
+    labels = [0] * 4 + [1] * 20 + [2] * 8
+    sampler = EpochSampler(32, shuffle=True, seed=0, labels=labels)
+    keys = [key for _, key in sampler]
+    drawn = np.array([labels[key % 32] for key in keys])
+    assert len(keys) == len(set(keys)) == 32
+    assert np.bincount(drawn).tolist() in ([11, 11, 10], [11, 10, 11], [10, 11, 11])
+    # Every one of the four is drawn before any is drawn a third time.
+    assert np.bincount([key % 32 for key in keys if labels[key % 32] == 0]).min() >= 2
+    assert [key for _, key in sampler] == keys
+    sampler.set_epoch(1)
+    assert [key for _, key in sampler] != keys
+
+
+def test_samples_show_what_is_left_to_find():
+    masks = np.stack([disc(30, 30, 12, 64) > 0, disc(20, 44, 9, 64) > 0])
+    fields = np.where(masks[..., None], 40, 220).astype(np.uint8).repeat(3, axis=-1)[..., :3]
+    pool = SamplePool(np.ascontiguousarray(fields), masks, np.full((1, 64, 64, 3), 180, np.uint8))
+    kinds = {True: 0, False: 0}
+    for seed in range(60):
+        field, mask = draw_sample(pool, np.random.default_rng(seed))
+        assert field.shape == (64, 64, 3) and field.dtype == np.uint8 and mask.shape == (64, 64) and mask.dtype == bool
+        kinds[bool(mask.any())] += 1
+    assert kinds[True] > 20 and kinds[False] > 8
+    again = [draw_sample(pool, np.random.default_rng(7)) for _ in range(2)]
+    assert np.array_equal(again[0][0], again[1][0]) and np.array_equal(again[0][1], again[1][1])
+
+
+def test_the_loss_of_a_segmentation_by_hand():
+    masks = torch.zeros(1, 1, 10, 10)
+    masks[..., :5] = 1
+    logits = torch.where(masks > 0, 0.0, -30.0)
+    # Half of each pixel found on 50 pixels: Dice (2 * 25 + 50) / (25 + 50 + 50); cross-entropy ln 2 on half of them.
+    assert float(segmentation_loss(logits, masks)) == pytest.approx(np.log(2) / 2 + 1 - 100 / 125, abs=1e-5)
+
+
+def test_a_stopped_fit_goes_on_as_if_it_had_not(tmp_path, monkeypatch):
+    masks = np.stack([disc(16, 16, 8, 32) > 0])
+    fields = np.where(masks[..., None], 60, 200).astype(np.uint8).repeat(3, axis=-1)[..., :3]
+    pool = SamplePool(np.ascontiguousarray(fields), masks, fields[:0])
+    options = {"steps": 6, "batch_size": 2, "learning_rate": 1e-3, "seed": 0}
+    whole, losses = fit_segmenter(pool, **options, state=tmp_path / "whole.safetensors")
+    monkeypatch.setattr("leuk_hf.segmenter_training._SAVE_EVERY", 2)
+    drawn = []
+
+    def stopping(*arguments):
+        drawn.append(1)
+        if len(drawn) == 8:  # in the fifth step, after the state of the fourth
+            raise KeyboardInterrupt
+        return draw_sample(*arguments)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("leuk_hf.segmenter_training.draw_sample", stopping)
+        fit_segmenter(pool, **options, state=tmp_path / "state.safetensors")
+    assert (tmp_path / "state.safetensors").is_file()
+    resumed, again = fit_segmenter(pool, **options, state=tmp_path / "state.safetensors")
+    assert again == losses and not (tmp_path / "state.safetensors").exists()
+    for name, tensor in whole.state_dict().items():
+        assert torch.equal(tensor, resumed.state_dict()[name])
+
+
+def test_the_average_of_weights_by_hand(tiny_model):
+    average = average_of(tiny_model, 0.75)
+    name = "classifier.weight"
+    start = tiny_model.state_dict()[name].clone()
+    average.update_parameters(tiny_model)  # the first step copies
+    with torch.no_grad():
+        tiny_model.classifier.weight += 1
+    average.update_parameters(tiny_model)
+    assert torch.allclose(average.module.state_dict()[name], start + 0.25)
+    assert average_of(tiny_model, 0.0) is None
+
+
+@pytest.fixture(scope="module")
+def smears(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("split") / "smears"
+    write_smears(folder, fields_per_class=12, seed=0, image_size=64)
+    return folder
+
+
+def write_table(path, dataset, part_of):
+    with path.open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["file", "split"])
+        rows.writerows([name, part_of(index)] for index, name in enumerate(dataset["path"]))
+
+
+def test_a_split_table_is_completed_by_whole_groups(tmp_path, smears):
+    dataset = load_smears(smears)
+    write_table(tmp_path / "split.csv", dataset, lambda index: "test" if index % 12 == 0 else "train")
+    groups = [index // 2 for index in range(len(dataset))]
+    parts = parts_of_table(tmp_path / "split.csv", dataset, groups, seed=0)
+    assert parts["test"].tolist() == [0, 12, 24, 36]
+    tested = {groups[row] for row in parts["test"].tolist()}
+    kept = [{groups[row] for row in parts[name].tolist()} for name in ("train", "validation", "calibration")]
+    assert all(part and not part & tested for part in kept)
+    assert not (kept[0] & kept[1] or kept[0] & kept[2] or kept[1] & kept[2])
+    labels = np.asarray(dataset["label"])
+    assert all(set(labels[parts[name]].tolist()) == {0, 1, 2, 3} for name in parts)
+
+
+def test_parts_that_the_table_has_stay(tmp_path, smears):
+    dataset = load_smears(smears)
+    names = ["train", "train", "validation", "test"]
+    write_table(tmp_path / "split.csv", dataset, lambda index: names[index % 4])
+    parts = parts_of_table(tmp_path / "split.csv", dataset, list(range(48)), seed=0)
+    assert parts["validation"].tolist() == [index for index in range(48) if index % 4 == 2]
+    assert len(parts["calibration"]) and set(parts["calibration"] % 4) <= {0, 1}
+
+
+def test_a_table_without_training_fields_is_refused(tmp_path, smears):
+    dataset = load_smears(smears)
+    write_table(tmp_path / "split.csv", dataset, lambda index: "test")
+    with pytest.raises(DataError, match="has no part 'train'"):
+        parts_of_table(tmp_path / "split.csv", dataset, list(range(48)), seed=0)
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory, smears):
+    folder = tmp_path_factory.mktemp("default")
+    tiny = smoke_config(RECIPES["default"])
+    return dataclasses.replace(
+        tiny, source=str(smears), output=folder / "run", cache=folder / "cache", protocol="random", num_epochs=2,
+        batch_size=4, save_steps=3,
+    )  # fmt: skip
+
+
+def test_the_default_recipe_trains_averages_and_keeps_the_segmenter(config):
+    record = train(config)
+    model = LeukDenseNet.from_pretrained(config.output / "checkpoint")
+    assert model.view == "leukocytes" and model.cam_layer == "leukocyte_pool" and not model.preprocessor.clahe
+    assert record["epochs"] == 2 and record["best"]["validation_balanced_accuracy"] >= 0
+    shipped = load_file(LEUKOCYTE_WEIGHTS)
+    for name, tensor in shipped.items():
+        assert torch.equal(model.state_dict()[f"leukocytes.{name}"], tensor)
+
+
+def test_a_resumed_default_run_ends_with_the_same_weights(config, tmp_path, monkeypatch):
+    from leuk_hf import training
+
+    whole = json.loads((config.output / "metrics.jsonl").read_text().splitlines()[-1])
+    stopped = dataclasses.replace(config, output=tmp_path / "run")
+    calls = []
+
+    def saving(self, save=training._Run._save_state):
+        save(self)
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(training._Run, "_save_state", saving)
+        train(stopped)
+    train(dataclasses.replace(stopped, resume=True))
+    again = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])
+    for name in ("train_loss", "validation_loss", "validation_balanced_accuracy"):
+        assert again[name] == whole[name]
+    one, other = (
+        load_file(folder / "checkpoint" / "model.safetensors") for folder in (config.output, tmp_path / "run")
+    )
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    shutil.rmtree(tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"weight_averaging": 1.0}, "weight_averaging is 1.0; give a decay"),
+        ({"output_stride": 8}, "output_stride is 8; give 16 or 32"),
+        ({"canvas_size": None}, "give --canvas-size"),
+        ({"canvas_size": 8}, "canvas_size is 8; give at least 32"),
+        ({"view": "field"}, "canvas_size"),
+    ],
+)
+def test_impossible_configs_are_refused_in_one_sentence(config, changes, reason):
+    with pytest.raises(TrainingError, match=reason):
+        dataclasses.replace(config, **changes).check()
