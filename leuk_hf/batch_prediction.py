@@ -25,12 +25,13 @@ from PIL import Image
 from leuk_hf._version import __version__
 from leuk_hf.backends import Outputs, Predictor
 from leuk_hf.errors import ImageError
-from leuk_hf.explanation import Explanation, explain, explanation_of
+from leuk_hf.explanation import explain, heatmap_of
 from leuk_hf.image_encoding import encode_image
 from leuk_hf.image_io import FORMATS, MIN_SIDE, load_image, original_size
-from leuk_hf.prediction import interpret
+from leuk_hf.prediction import interpret, measures_of
 from leuk_hf.prediction_store import Batch, Row
 from leuk_hf.preprocessing import Preprocessor
+from leuk_hf.visualization import overlay
 
 BATCHES_AHEAD = 2  # decoded while the network runs; more only wait
 OVERLAY_SIDE = 1024  # in pixels: photos at least twice as large get smaller overlays; a map has some 7 by 7 values
@@ -227,9 +228,12 @@ def _answer(predictor: Predictor, batch: Batch, prepared: list[_Prepared | str])
             row["error"] = image
     if not usable:
         return rows, None
-    outputs = predictor.run(np.stack([image.pixel_values for _, image in usable]))
-    for (row, image), logits in zip(usable, outputs.logits, strict=True):
-        row.update(interpret(predictor, logits, cast(Image.Image, image.glance)).to_dict())
+    pixel_values = np.stack([image.pixel_values for _, image in usable])
+    outputs = predictor.run(pixel_values)
+    for position, (row, image) in enumerate(usable):
+        glance = cast(Image.Image, image.glance)
+        measures = measures_of(predictor, outputs, position, pixel_values, glance)
+        row.update(interpret(predictor, outputs.logits[position], glance, measures=measures).to_dict())
     return rows, outputs
 
 
@@ -264,9 +268,9 @@ class _OverlayWriter:
             with self._gate.holding(4 * _count_pixels(name, reduce_to=side)):
                 # Once more, rather than holding every decoded photo until here.
                 image = load_image(name, reduce_to=side)
-                explanation = self._explain(image, outputs, position)
+                picture = self._overlay(image, outputs, position)
                 path.parent.mkdir(parents=True, exist_ok=True)
-                temporary.write_bytes(encode_image(explanation.overlay(image, opacity=self._options.opacity)))
+                temporary.write_bytes(encode_image(picture))
                 temporary.replace(path)
         except OSError as error:
             return f"the overlay {path} cannot be written ({error.strerror or error})"
@@ -274,12 +278,14 @@ class _OverlayWriter:
             return f"the overlay {path} cannot be made: {error}"
         return None
 
-    def _explain(self, image: Image.Image, outputs: Outputs, position: int) -> Explanation:
+    def _overlay(self, image: Image.Image, outputs: Outputs, position: int) -> Image.Image:
         target, layer = self._options.target, self._options.layer
         if layer == self._predictor.map_layer:
-            return explanation_of(self._predictor, outputs, position, image, target=target)
+            heatmap = heatmap_of(self._predictor, outputs, position, image, target=target)
+            return overlay(image, heatmap, opacity=self._options.opacity)
         with self._second_pass:
-            return explain(self._predictor, image, target=target, layer=layer)
+            explanation = explain(self._predictor, image, target=target, layer=layer)
+        return explanation.overlay(image, opacity=self._options.opacity)
 
 
 def _finished(batch: Batch, rows: list[Row], writing: dict[int, Future[str | None]]) -> tuple[Batch, list[Row]]:

@@ -20,7 +20,7 @@ from leuk_hf.backends import Predictor
 from leuk_hf.benchmark import figure, round_orders
 from leuk_hf.image_encoding import encode_image
 from leuk_hf.image_io import load_image
-from leuk_hf.prediction import interpret
+from leuk_hf.prediction import interpret, measures_of
 from leuk_hf.preprocessing import remove_annotation
 from leuk_hf.synthetic import render_smear
 from leuk_hf.visualization import overlay, to_heatmap
@@ -80,7 +80,8 @@ def run_stages(predictor: Predictor, content: bytes, clock: Callable[[], float])
     done()
     outputs = predictor.run(pixel_values)
     done()
-    prediction = interpret(predictor, outputs.logits[0], image)
+    measures = measures_of(predictor, outputs, 0, pixel_values, image)
+    prediction = interpret(predictor, outputs.logits[0], image, measures=measures)
     done()
     heatmap = to_heatmap(outputs.maps[0, predictor.class_names.index(prediction.label)], image.size)
     done()

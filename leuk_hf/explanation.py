@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from leuk_hf.backends import Outputs, Predictor, as_predictor
-from leuk_hf.prediction import Prediction, interpret
+from leuk_hf.prediction import Prediction, interpret, measures_of
 from leuk_hf.visualization import overlay, to_heatmap
 
 if TYPE_CHECKING:
@@ -69,17 +69,18 @@ def explain(
     _check(predictor, target, chosen)
     pixel_values = predictor.preprocessor([image])
     outputs = predictor.run(pixel_values)
-    if chosen == predictor.map_layer:
-        return explanation_of(predictor, outputs, 0, image, target=target)
-    prediction = interpret(predictor, outputs.logits[0], image)
+    measures = measures_of(predictor, outputs, 0, pixel_values, image)
+    prediction = interpret(predictor, outputs.logits[0], image, measures=measures)
     name = target or prediction.label
+    if chosen == predictor.map_layer:
+        return Explanation(prediction, name, chosen, heatmap_of(predictor, outputs, 0, image, target=name))
     attribution = _second_pass(predictor, pixel_values, predictor.class_names.index(name), chosen)
     return Explanation(prediction, name, chosen, to_heatmap(attribution, image.size))
 
 
-def explanation_of(
+def heatmap_of(
     predictor: Predictor, outputs: Outputs, row: int, image: Image.Image, *, target: str | None = None
-) -> Explanation:
+) -> np.ndarray:
     """Explain one image of a batch that has been run, at the predictor's `map_layer`.
 
     Args:
@@ -87,16 +88,17 @@ def explanation_of(
         outputs: From `predictor.run`.
         row: Which image of the batch.
         image: RGB uint8; the heatmap gets its size.
-        target: Class name; by default the predicted class.
+        target: Class name; by default the most probable class.
+
+    Returns:
+        float32 (H, W) in [0, 1].
 
     Raises:
         ValueError: If the class is unknown.
     """
     _check(predictor, target, predictor.map_layer)
-    prediction = interpret(predictor, outputs.logits[row], image)
-    name = target or prediction.label
-    heatmap = to_heatmap(outputs.maps[row, predictor.class_names.index(name)], image.size)
-    return Explanation(prediction, name, predictor.map_layer, heatmap)
+    index = int(outputs.logits[row].argmax()) if target is None else predictor.class_names.index(target)
+    return to_heatmap(outputs.maps[row, index], image.size)
 
 
 def _check(predictor: Predictor, target: str | None, layer: str) -> None:

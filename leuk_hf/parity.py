@@ -17,7 +17,7 @@ from PIL import Image
 from leuk_hf import prediction
 from leuk_hf.backends import Outputs, Predictor
 from leuk_hf.errors import DataError
-from leuk_hf.prediction import Prediction, in_batches, interpret
+from leuk_hf.prediction import Prediction, in_batches, interpret, measures_of
 
 MARGIN = 0.01
 MAP_TOLERANCE = 1e-4  # more than rounding alone does to a map
@@ -167,7 +167,8 @@ def _answers(
     predictor: Predictor, batch: list[tuple[str, Image.Image]], pixel_values: np.ndarray
 ) -> list[tuple[Prediction, np.ndarray]]:
     outputs: Outputs = predictor.run(pixel_values)
-    return [
-        (interpret(predictor, logits, image), maps)
-        for (_, image), logits, maps in zip(batch, outputs.logits, outputs.maps, strict=True)
-    ]
+    answers = []
+    for row, (_, image) in enumerate(batch):
+        measures = measures_of(predictor, outputs, row, pixel_values, image)
+        answers.append((interpret(predictor, outputs.logits[row], image, measures=measures), outputs.maps[row]))
+    return answers

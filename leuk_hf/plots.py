@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from leuk_hf.calibration import ReliabilityBin
 from leuk_hf.files import replacing
-from leuk_hf.metrics import auroc, roc_curve
+from leuk_hf.metrics import auroc, roc_curve, wilson_interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -158,6 +159,35 @@ def plot_audit(report: dict[str, Any], path: Path, *, title: str) -> None:
     handles = [axes.plot([], [], mark, color=colour, label=text)[0] for mark, colour, text in labels]
     handles += axes.plot([], [], ":", color="grey", label="always the largest class")
     figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=8)
+    axes.set_title(title, fontsize=10)
+    save_figure(figure, path)
+
+
+def plot_reliability_diagram(bins: Sequence[ReliabilityBin], path: Path, *, title: str) -> None:
+    """Plot accuracy against confidence; on the diagonal a probability means what it says.
+
+    Args:
+        bins: From `reliability_bins`.
+        path: PNG to write.
+        title: What was evaluated on what.
+    """
+    figure = new_figure(4.6, 4.6)
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], ":", color="grey", linewidth=1)
+    for each in bins:
+        low, high = wilson_interval(each.accuracy * each.num_fields, each.num_fields)
+        axes.plot([each.confidence] * 2, [low, high], color=_COLOURS[0], linewidth=2.2, alpha=0.45)
+    axes.plot(
+        [each.confidence for each in bins], [each.accuracy for each in bins], "o", color=_COLOURS[0], markersize=5
+    )
+    axes.set(
+        xlim=(0, 1.02),
+        ylim=(0, 1.02),
+        xlabel="confidence: mean top probability",
+        ylabel=f"accuracy, 95 % interval ({sum(each.num_fields for each in bins)} fields)",
+        aspect="equal",
+    )
+    axes.grid(alpha=0.3)
     axes.set_title(title, fontsize=10)
     save_figure(figure, path)
 

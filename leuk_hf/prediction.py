@@ -1,9 +1,9 @@
 """From images to predictions: class, probabilities, and what to be careful about.
 
 Shared contract: images are whatever `load_image` takes; probabilities are floats by class name, summing to 1.
-Probabilities are the softmax of the logits over the checkpoint's temperature; no image is refused for its content: a
-photo of a cat gets a class too. Each prediction's `reasons` say what is known to be doubtful. Importing this module
-imports no torch.
+Probabilities are the softmax of the logits over the checkpoint's temperature. An image that passes one of the
+checkpoint's refusal limits is not answered; its most probable class is given nevertheless. Each prediction's `reasons`
+say why it is refused, or what is known to be doubtful. Importing this module imports no torch.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from PIL import Image
 
-from leuk_hf.backends import Predictor, as_predictor
+from leuk_hf import conformal
+from leuk_hf.backends import Outputs, Predictor, as_predictor
+from leuk_hf.field_checks import FieldMeasures, RefusalLimits, measure_input, refusal_reasons
 from leuk_hf.image_io import ImageSource, load_image, original_size
 
 if TYPE_CHECKING:
@@ -35,11 +37,11 @@ class Prediction:
     Args:
         label: The most probable class, also when refused.
         probabilities: Class name -> probability in [0, 1], in index order, summing to 1.
-        prediction_set: The most probable classes, best first, until their probabilities reach `SET_COVERAGE`; it
-            always contains the label. Without calibration it promises no coverage.
-        in_distribution_score: log-sum-exp of the logits, higher = more like the training fields (the negative
-            energy of Liu et al. 2020, https://arxiv.org/abs/2010.03759). No threshold has been fitted to it.
-        answered: False when the image is refused; this version refuses none that can be decoded.
+        prediction_set: Best first; always contains the label. With the checkpoint's conformal quantiles it holds the
+            true class in the promised share of fields like the calibration fields (`leuk_hf.conformal`); without
+            them it is the most probable classes until their probabilities reach `SET_COVERAGE`, and promises nothing.
+        in_distribution_score: Higher = more like the training fields (`leuk_hf.in_distribution`).
+        answered: False when the image is refused: it passes one of the checkpoint's refusal limits.
         reasons: Plain sentences: why refused, or what to be careful about.
     """
 
@@ -81,8 +83,11 @@ def predict(
     predictor = as_predictor(model)
     predictions: list[Prediction] = []
     for batch in in_batches(_one_by_one(images, predictor.preprocessor.sufficient_side), batch_size):
-        logits = predictor.run(predictor.preprocessor(batch)).logits
-        predictions += [interpret(predictor, row, image) for row, image in zip(logits, batch, strict=True)]
+        pixel_values = predictor.preprocessor(batch)
+        outputs = predictor.run(pixel_values)
+        for row, image in enumerate(batch):
+            measures = measures_of(predictor, outputs, row, pixel_values, image)
+            predictions.append(interpret(predictor, outputs.logits[row], image, measures=measures))
     return predictions
 
 
@@ -92,26 +97,63 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return exponentials / exponentials.sum(axis=-1, keepdims=True)
 
 
-def interpret(model: Predictor | LeukDenseNet, logits: np.ndarray, image: Image.Image) -> Prediction:
+def measures_of(
+    predictor: Predictor, outputs: Outputs, row: int, pixel_values: np.ndarray, image: Image.Image
+) -> FieldMeasures:
+    """Measure what decides whether one image of a batch is refused.
+
+    Args:
+        predictor: What gave the outputs.
+        outputs: From `predictor.run`.
+        row: Which image of the batch.
+        pixel_values: float32 (N, 3, H, W) that were run.
+        image: RGB, from `load_image`: its original size counts.
+    """
+    leukocytes = None if outputs.leukocytes is None else outputs.leukocytes[row] >= 0.5
+    seen = np.asarray(predictor.preprocessor.to_image(pixel_values[row]))
+    return measure_input(seen, leukocytes, original_size(image), float(outputs.in_distribution_scores[row]))
+
+
+def interpret(
+    model: Predictor | LeukDenseNet, logits: np.ndarray, image: Image.Image, *, measures: FieldMeasures | None = None
+) -> Prediction:
     """Turn one image's logits into its prediction.
 
     Args:
-        model: For class names, temperature and image size.
+        model: For class names, temperature, quantiles, limits and image size.
         logits: float64 (K,), before the temperature.
         image: RGB, from `load_image`: its original size decides some of the cautions.
+        measures: From `measures_of`; only a checkpoint without refusal limits does without.
+
+    Raises:
+        ValueError: If the checkpoint has limits and there are no measures.
     """
+    if measures is None and model.refusal_limits != RefusalLimits():
+        raise ValueError("this checkpoint refuses images by their measures; pass those of measures_of")
     probabilities = softmax(logits / model.temperature)
+    names, quantiles = model.class_names, model.conformal_quantiles
+    chosen = conformal.prediction_set(probabilities, quantiles) if quantiles else _most_probable(probabilities)
+    refusals = () if measures is None else refusal_reasons(measures, model.refusal_limits)
+    cautions = _cautions(np.sort(probabilities)[::-1], image, model.preprocessor.image_size)
+    return Prediction(
+        label=names[chosen[0]],
+        probabilities={name: float(value) for name, value in zip(names, probabilities, strict=True)},
+        prediction_set=tuple(names[index] for index in chosen),
+        in_distribution_score=energy(logits) if measures is None else measures.in_distribution_score,
+        answered=not refusals,
+        reasons=(*refusals, *cautions),
+    )
+
+
+def energy(logits: np.ndarray) -> float:
+    """Log-sum-exp of one image's logits (K,): the in-distribution score of a checkpoint that has none fitted."""
+    return float(logits.max() + np.log(np.exp(logits - logits.max()).sum()))
+
+
+def _most_probable(probabilities: np.ndarray) -> tuple[int, ...]:
     order = np.argsort(-probabilities, kind="stable")
     needed = int(np.searchsorted(np.cumsum(probabilities[order]), SET_COVERAGE)) + 1
-    names = model.class_names
-    return Prediction(
-        label=names[order[0]],
-        probabilities={name: float(value) for name, value in zip(names, probabilities, strict=True)},
-        prediction_set=tuple(names[index] for index in order[:needed]),
-        in_distribution_score=float(logits.max() + np.log(np.exp(logits - logits.max()).sum())),
-        answered=True,
-        reasons=tuple(_cautions(probabilities[order], image, model.preprocessor.image_size)),
-    )
+    return tuple(order[:needed].tolist())
 
 
 def _cautions(descending: np.ndarray, image: Image.Image, image_size: int) -> Iterator[str]:

@@ -10,6 +10,7 @@ import pytest
 from leuk_hf.backends import Outputs, Predictor, load_predictor
 from leuk_hf.data import load_smears, read_image, without_decoding
 from leuk_hf.errors import DataError
+from leuk_hf.field_checks import RefusalLimits
 from leuk_hf.parity import compare, correlation, near_set_threshold, relative_difference
 from leuk_hf.preprocessing import Preprocessor
 from leuk_hf.synthetic import render_smear
@@ -27,6 +28,9 @@ class Fixed(Predictor):
             "preprocessor": Preprocessor(image_size=32),
             "temperature": 1.0,
             "cam_layer": "denseblock4",
+            "view": "field",
+            "conformal_quantiles": (),
+            "refusal_limits": RefusalLimits(),
         }
         super().__init__("torch", settings, "denseblock4")
         self.logits = np.log(np.array(probabilities, dtype=np.float64))
@@ -47,7 +51,9 @@ class Fixed(Predictor):
     def _run(self, pixel_values):
         rows = slice(self.position, self.position + len(pixel_values))
         self.position, self.batches = rows.stop, [*self.batches, len(pixel_values)]
-        return Outputs(self.logits[rows], self.maps[rows], np.zeros((len(pixel_values), 1)))
+        return Outputs(
+            self.logits[rows], self.maps[rows], np.zeros((len(pixel_values), 1)), np.zeros(len(pixel_values)), None
+        )
 
 
 def fields(count):

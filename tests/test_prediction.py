@@ -8,9 +8,11 @@ import pytest
 import torch
 from PIL import Image
 
-from leuk_hf import Prediction, load_predictor, predict
+from leuk_hf import LeukDenseNet, Prediction, load_predictor, predict
+from leuk_hf.backends import as_predictor
 from leuk_hf.errors import ImageError
-from leuk_hf.prediction import interpret, softmax
+from leuk_hf.field_checks import RefusalLimits
+from leuk_hf.prediction import interpret, measures_of, softmax
 from leuk_hf.synthetic import render_smear
 
 
@@ -110,6 +112,42 @@ def test_cautions(tiny_model, smear):
     assert "nearly uniform" in cautions(tiny_model, Image.new("RGB", (96, 96), (200, 100, 100)))
     fine = interpret(tiny_model, np.array([9.0, 0, 0, 0]), smear)
     assert fine.reasons == () and fine.answered is True
+
+
+def test_conformal_quantiles_make_the_set(tiny_model, smear):
+    fitted = LeukDenseNet(**{**tiny_model.settings, "conformal_quantiles": (0.2, 0.9, 0.05, 0.05)})
+    answer = interpret(fitted, np.log([0.2, 0.7, 0.04, 0.06]), smear)
+    assert answer.prediction_set == ("Early Pre-B", "Benign", "Pro-B")
+    assert interpret(fitted, np.log([0.01, 0.97, 0.01, 0.01]), smear).prediction_set == ("Early Pre-B",)
+
+
+def test_refused_images_keep_label_and_get_reasons(tiny_model, smear):
+    limits = RefusalLimits(lowest_light=40.0, largest_elongation=1.6)
+    strict = LeukDenseNet(**{**tiny_model.settings, "refusal_limits": limits})
+    strict.load_state_dict(tiny_model.state_dict())
+    black = Image.new("RGB", (96, 96), (9, 9, 9))
+    usual, dark, elongated = predict(strict, [smear, black, smear.resize((200, 90))], batch_size=1)
+    assert usual == predict(tiny_model, smear)[0] and usual.answered
+    assert not dark.answered and dark.reasons[0] == "The image is too dark; take it with more light."
+    assert dark.label == predict(tiny_model, black)[0].label
+    assert not elongated.answered and "2.2 times as long as wide" in elongated.reasons[0]
+
+
+def test_limits_cannot_be_forgotten(tiny_model, smear):
+    strict = LeukDenseNet(**{**tiny_model.settings, "refusal_limits": RefusalLimits(lowest_light=40.0)})
+    with pytest.raises(ValueError, match="pass those of measures_of"):
+        interpret(strict, np.zeros(4), smear)
+
+
+def test_score_is_the_networks(tiny_model, smear):
+    predictor = as_predictor(tiny_model)
+    pixel_values = predictor.preprocess([smear, smear.rotate(90)])
+    outputs = predictor.run(pixel_values)
+    measures = measures_of(predictor, outputs, 1, pixel_values, smear)
+    assert measures.in_distribution_score == outputs.in_distribution_scores[1]
+    scored = dataclasses.replace(measures, in_distribution_score=-7.5)
+    assert interpret(tiny_model, outputs.logits[1], smear, measures=scored).in_distribution_score == -7.5
+    assert measures.leukocyte_share is None and measures.light > 100  # this network sees the whole field
 
 
 def test_threads_agree(tiny_model, smear):

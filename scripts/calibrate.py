@@ -1,0 +1,252 @@
+"""Calibrate a checkpoint: temperature, prediction sets, refusal; writes a copy with all of it filled in.
+
+python scripts/calibrate.py --model runs/mine/checkpoint --source leukemia --split runs/mine/split.csv --part test \
+    --foreign photos other_smears --output runs/mine/calibrated
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from leuk_hf.errors import DataError, LeukError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from leuk_hf.backends import Predictor
+    from leuk_hf.checkpoint_calibration import Seen
+
+_COMPANIONS = ("training.json", "split.csv", "results.json")
+
+
+@dataclasses.dataclass(frozen=True)
+class Arguments:
+    """What to calibrate, and how.
+
+    Args:
+        source: Labelled fields: folder in a known layout, kaggle:owner/slug, or Hub data set id.
+        split: Split table (CSV with the columns file and split) with the parts train and calibration.
+        model: Checkpoint folder or Hub id; empty: LEUK_MODEL, else the shipped checkpoint.
+        output: Folder for the calibrated checkpoint; may be that of the checkpoint itself.
+        part: Part of the split to evaluate afterwards, such as test; empty: none.
+        foreign: Folders of images that are to be refused. They fit nothing; they choose nothing either, unless you
+            let their figures choose.
+        dims: Dimensions of the in-distribution score; 0: the energy of the logits, which is worse.
+        share: Of usable fields that may be refused, about.
+        coverage: Share of each class's fields whose prediction sets are to hold the class.
+        certainty: Share of draws of the calibration part in which that is to be so; 0: on average over draws.
+        fields: At most so many training fields, spread evenly; 0: all.
+        seed: Of the copies in another light, and of the bootstrap.
+        batch_size: Fields per forward pass.
+    """
+
+    source: str
+    split: Path
+    output: Path
+    model: str | None = None
+    part: str | None = None
+    foreign: tuple[Path, ...] = ()
+    dims: int = 64
+    share: float = 0.02
+    coverage: float = 0.95
+    certainty: float = 0.9
+    fields: int = 0
+    seed: int = 0
+    batch_size: int = 16
+
+
+def run(arguments: Arguments, command: str) -> dict[str, Any]:
+    """Calibrate and write; gives the entry that went into results.json."""
+    import numpy as np
+
+    from leuk_hf import checkpoint_io
+    from leuk_hf.checkpoint_calibration import (
+        Options,
+        calibrate,
+        compare_scores,
+        measure_refusal,
+        relit,
+        save_calibrated,
+        see,
+    )
+    from leuk_hf.data import load_smears, read_image, without_decoding
+    from leuk_hf.evaluation import merge_results
+    from leuk_hf.labels import CLASS_NAMES
+    from leuk_hf.model import LeukDenseNet
+    from leuk_hf.provenance import provenance
+    from leuk_hf.splits import read_split
+    from leuk_hf.torch_backend import TorchPredictor
+
+    options = Options(
+        dims=arguments.dims,
+        share=arguments.share,
+        coverage=arguments.coverage,
+        certainty=arguments.certainty or None,
+        seed=arguments.seed,
+        batch_size=arguments.batch_size,
+    )
+    source = arguments.model or checkpoint_io.checkpoint_source()
+    model = LeukDenseNet.from_pretrained(source)
+    predictor = TorchPredictor(model, fast=True, precision="float32")
+    names = None if model.class_names == CLASS_NAMES else model.class_names
+    dataset = load_smears(arguments.source, class_names=names, progress=True)
+    rows, labels = without_decoding(dataset), np.asarray(dataset["label"])
+    parts = {name: read_split(arguments.split, dataset, name) for name in ("train", "calibration")}
+    if arguments.fields and arguments.fields < len(parts["train"]):
+        chosen = np.linspace(0, len(parts["train"]) - 1, arguments.fields).round().astype(int)
+        parts["train"] = parts["train"][chosen]
+    if arguments.part:
+        parts[arguments.part] = read_split(arguments.split, dataset, arguments.part)
+    side = predictor.preprocessor.sufficient_side
+
+    def images(indices: np.ndarray) -> Iterator[Image.Image]:
+        return (read_image(rows[index], reduce_to=side) for index in indices.tolist())
+
+    def both(name: str, offset: int) -> tuple[Seen, Seen, np.ndarray]:
+        generator = np.random.default_rng((arguments.seed, offset))
+        size = arguments.batch_size
+        seen = see(predictor, images(parts[name]), batch_size=size, progress=name)
+        changed = (relit(image, generator) for image in images(parts[name]))
+        again = see(predictor, changed, batch_size=size, progress=f"{name}, in another light")
+        return seen, again, labels[parts[name]]
+
+    training, calibration = both("train", 0), both("calibration", 1)
+    fitted = calibrate(model, training, calibration, options)
+    save_calibrated(fitted.model, source, arguments.output)
+    _copy_companions(source, arguments.output)
+    entry = dict(fitted.report)
+    foreign = {str(folder): _see_folder(predictor, folder, arguments.batch_size) for folder in arguments.foreign}
+    reloaded = LeukDenseNet.from_pretrained(arguments.output)
+    if arguments.part:
+        usable = see(
+            predictor, images(parts[arguments.part]), batch_size=arguments.batch_size, progress=arguments.part
+        )
+        results = _results(reloaded, usable, dataset.select(parts[arguments.part]))
+        entry[f"{arguments.part}_part"] = results.summary(seed=arguments.seed)
+    else:
+        usable = calibration[0]
+    entry["usable_fields"] = arguments.part or "calibration"
+    entry["refusal"] = measure_refusal(reloaded, usable, foreign)
+    if foreign:
+        entry["scores"] = compare_scores(training, calibration, usable, foreign, options)
+    merge_results(
+        arguments.output / "results.json", "calibration", arguments.split.stem, {**entry, **provenance(command)}
+    )
+    if arguments.part:
+        from leuk_hf.calibration import reliability_bins
+        from leuk_hf.plots import plot_reliability_diagram
+
+        plot_reliability_diagram(
+            reliability_bins(results.probabilities, results.labels),
+            arguments.output / "reliability.png",
+            title=f"{arguments.split.stem}, part {arguments.part}",
+        )
+    return entry
+
+
+def _results(model: Any, seen: Seen, dataset: Any) -> Any:
+    """Turn what was seen into the figures' form, as the calibrated model answers."""
+    import numpy as np
+
+    from leuk_hf.checkpoint_calibration import rescored
+    from leuk_hf.conformal import prediction_set
+    from leuk_hf.field_checks import passed_limits
+    from leuk_hf.prediction import softmax
+    from leuk_hf.results import Results
+
+    logits = seen.described.logits
+    probabilities = softmax(logits / model.temperature)
+    sets = np.zeros(probabilities.shape, dtype=bool)
+    for row, values in enumerate(probabilities):
+        sets[row, list(prediction_set(values, model.conformal_quantiles))] = True
+    measures = rescored(seen, model.in_distribution)
+    return Results(
+        model.class_names,
+        tuple(dataset["path"]),
+        np.asarray(dataset["label"]),
+        probabilities,
+        np.arange(len(probabilities)),
+        logits=logits,
+        answered=np.array([not passed_limits(each, model.refusal_limits) for each in measures]),
+        prediction_sets=sets,
+    )
+
+
+def _see_folder(predictor: Predictor, folder: Path, batch_size: int) -> Seen:
+    from leuk_hf.checkpoint_calibration import see
+    from leuk_hf.image_io import load_image
+    from leuk_hf.input_files import find_inputs
+
+    if not folder.is_dir():
+        raise DataError(f"{folder} is no folder; give a folder of images to be refused")
+    side = predictor.preprocessor.sufficient_side
+    images = (load_image(name, reduce_to=side) for name in find_inputs([str(folder)], ()))
+    return see(predictor, images, batch_size=batch_size, progress=folder.name)
+
+
+def _copy_companions(source: Any, output: Path) -> None:
+    """Take along what lies beside a local checkpoint and stays true of the calibrated one."""
+    from leuk_hf import checkpoint_io
+
+    folder = checkpoint_io.locate(source, checkpoint_io.CONFIG_NAME).parent
+    for name in _COMPANIONS:
+        if (folder / name).is_file() and folder.resolve() != output.resolve():
+            shutil.copyfile(folder / name, output / name)
+
+
+def _report(entry: dict[str, Any]) -> Iterator[str]:
+    quantiles = ", ".join(format(quantile, ".4g") for quantile in entry["conformal_quantiles"])
+    yield f"temperature {entry['temperature']:.4f}; conformal quantiles {quantiles}"
+    for name, value in entry["refusal_limits"].items():
+        yield f"  {name:32s} {value if value is None else format(value, '.5g')}"
+    part = entry["calibration_part"]
+    yield (
+        f"calibration part: ECE {part['expected_calibration_error_before']:.4f} -> "
+        f"{part['expected_calibration_error']:.4f}, Brier {part['brier_score_before']:.4f} -> "
+        f"{part['brier_score']:.4f}, refused {part['refused']:.4f}, in another light"
+        f" {part['refused_in_another_light']:.4f}"
+    )
+    summary = entry.get(f"{entry['usable_fields']}_part", {})
+    for section in ("metrics", "with_refusal", "prediction_sets"):
+        for name, figure in summary.get(section, {}).items():
+            yield f"{entry['usable_fields']} part: {name} {figure['value']} {figure['interval']}"
+    for name, of_class in summary.get("per_class", {}).items():
+        yield f"  {name}: coverage {of_class.get('coverage')}, answered {of_class.get('answered')}"
+    for name, figures in entry["refusal"].items():
+        area = f", AUROC {figures['auroc']:.4f}" if "auroc" in figures else ""
+        yield f"{name}: refused {figures['refused']:.4f} of {figures['num_images']}{area} {figures['by_limit']}"
+    for row in entry.get("scores", ()):
+        others = "; ".join(
+            f"{Path(name).name} {value['auroc']:.4f} ({value['refused']:.2f})"
+            for name, value in row.items()
+            if isinstance(value, dict)
+        )
+        yield f"{row['score']:50s} usable refused {row['usable_refused']:.3f}; AUROC (refused): {others}"
+
+
+def main(arguments: list[str]) -> int:
+    """Parse, calibrate, print what was fitted; the exit code is 0, or 2 for a user's mistake."""
+    try:
+        import tyro
+    except ModuleNotFoundError:
+        print('error: tyro is not installed; run: pip install -e ".[calibrate]"', file=sys.stderr)
+        return 2
+    parsed = tyro.cli(Arguments, args=arguments, description=__doc__, prog="scripts/calibrate.py")
+    try:
+        entry = run(parsed, shlex.join(["python", "scripts/calibrate.py", *arguments]))
+    except (LeukError, OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print("\n".join(_report(entry)))
+    print(f"written to {parsed.output}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,136 @@
+"""Calibrating a checkpoint from end to end, on synthetic smears and a tiny network."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from leuk_hf import LeukDenseNet, predict
+from leuk_hf.checkpoint_calibration import Options, calibrate, measure_refusal, relit, save_calibrated, see
+from leuk_hf.field_checks import RefusalLimits
+from leuk_hf.synthetic import render_smear, write_smears
+from leuk_hf.torch_backend import TorchPredictor
+
+pytest.importorskip("crepes")
+NAMES = ("Benign", "Early Pre-B", "Pre-B", "Pro-B")
+
+
+def smears(seed, count):
+    return [render_smear(NAMES[index % 4], seed=seed + index, image_size=64) for index in range(count)]
+
+
+def parts(model):
+    generator = np.random.default_rng(0)
+    predictor = TorchPredictor(model, precision="float32")
+
+    def part(seed, count):
+        fields = smears(seed, count)
+        again = see(predictor, [relit(field, generator) for field in fields])
+        return see(predictor, fields), again, np.arange(count) % 4
+
+    return predictor, part(0, 40), part(1000, 24)
+
+
+def noise(seed):
+    pixels = np.random.default_rng(seed).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    return Image.fromarray(pixels)
+
+
+def test_everything_is_filled_in_and_survives_saving(tiny_model, tmp_path):
+    predictor, training, calibration = parts(tiny_model)
+    fitted = calibrate(tiny_model, training, calibration, Options(dims=8, certainty=None))
+    assert fitted.report["num_training_fields"] == 40 and fitted.report["num_calibration_fields"] == 24
+    assert json.loads(json.dumps(fitted.report)) == fitted.report
+    tiny_model.save_pretrained(tmp_path / "before")
+    save_calibrated(fitted.model, tmp_path / "before", tmp_path / "after")
+    reloaded = LeukDenseNet.from_pretrained(tmp_path / "after")
+    assert reloaded.settings == fitted.model.settings
+    assert reloaded.refusal_limits != RefusalLimits() and len(reloaded.conformal_quantiles) == 4
+    before = tiny_model.state_dict()
+    for name, tensor in reloaded.state_dict().items():
+        if not name.startswith("in_distribution."):
+            assert torch.equal(tensor, before[name]), name
+    # What predict says of a field is what was measured when it was calibrated.
+    fields = smears(1000, 24)
+    answers = predict(reloaded, fields)
+    assert np.mean([not answer.answered for answer in answers]) == pytest.approx(
+        fitted.report["calibration_part"]["refused"]
+    )
+    assert fitted.report["calibration_part"]["refused"] <= 0.05
+    for answer in answers:
+        assert answer.label == max(answer.probabilities, key=answer.probabilities.get) == answer.prediction_set[0]
+        assert answer.answered == (not any("unlike" in reason for reason in answer.reasons))
+    foreign = predict(reloaded, [noise(seed) for seed in range(4)])
+    assert not any(answer.answered for answer in foreign)
+    assert all("unlike the blood-smear fields" in " ".join(answer.reasons) for answer in foreign)
+    seen = {"noise": see(predictor, [noise(seed) for seed in range(4)])}
+    refusal = measure_refusal(reloaded, calibration[0], seen)
+    assert refusal["noise"]["refused"] == 1 and refusal["noise"]["auroc"] == 1
+    assert refusal["usable"]["refused"] == fitted.report["calibration_part"]["refused"]
+
+
+def test_half_precision_stays_half(tiny_model, tmp_path):
+    from safetensors.torch import load_file
+
+    tiny_model.classifier.half()
+    tiny_model.save_pretrained(tmp_path / "before")
+    _, training, calibration = parts(LeukDenseNet.from_pretrained(tmp_path / "before"))
+    fitted = calibrate(LeukDenseNet.from_pretrained(tmp_path / "before"), training, calibration, Options(dims=0))
+    save_calibrated(fitted.model, tmp_path / "before", tmp_path / "after")
+    before, after = (load_file(tmp_path / name / "model.safetensors") for name in ("before", "after"))
+    assert {name: tensor.dtype for name, tensor in before.items()} == {
+        name: tensor.dtype for name, tensor in after.items()
+    }
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_relit_copies_are_reproducible_and_keep_the_cells():
+    field = render_smear("Pre-B", seed=0, image_size=64)
+    several = [np.asarray(relit(field, np.random.default_rng(seed))).astype(float) for seed in range(20)]
+    again = np.asarray(relit(field, np.random.default_rng(3))).astype(float)
+    assert np.array_equal(several[3], again)
+    original = np.asarray(field).astype(float)
+    assert sum(not np.array_equal(one, original) for one in several) > 12
+    for one in several:
+        assert np.corrcoef(one.mean(axis=2).ravel(), original.mean(axis=2).ravel())[0, 1] > 0.75
+
+
+def test_the_script_from_end_to_end(tiny_model, tmp_path):
+    pytest.importorskip("tyro")
+    write_smears(tmp_path / "smears", fields_per_class=18, seed=0, image_size=48)
+    tiny_model.save_pretrained(tmp_path / "before")
+    files = sorted(path.relative_to(tmp_path / "smears").as_posix() for path in (tmp_path / "smears").rglob("*.png"))
+    part = {0: "train", 1: "train", 2: "calibration", 3: "test"}
+    lines = ["file,label,split"] + [f"{name},x,{part[index % 4]}" for index, name in enumerate(files)]
+    (tmp_path / "split.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (tmp_path / "photos").mkdir()
+    for seed in range(3):
+        noise(seed).save(tmp_path / "photos" / f"{seed}.png")
+    script = Path(__file__).parent.parent / "scripts" / "calibrate.py"
+    command = [
+        sys.executable,
+        str(script),
+        "--source",
+        str(tmp_path / "smears"),
+        "--split",
+        str(tmp_path / "split.csv"),
+    ]
+    command += ["--model", str(tmp_path / "before"), "--output", str(tmp_path / "after"), "--dims", "6"]
+    command += ["--part", "test", "--foreign", str(tmp_path / "photos")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    entry = json.loads((tmp_path / "after" / "results.json").read_text(encoding="utf-8"))["calibration"]["split"]
+    assert entry["dims"] == 6 and entry["refusal"]["usable"]["num_images"] == entry["test_part"]["num_fields"]
+    assert entry["refusal"][str(tmp_path / "photos")]["refused"] == 1
+    assert len(entry["scores"]) == 6 and "prediction_sets" in entry["test_part"]
+    assert (tmp_path / "after" / "reliability.png").is_file()
+    assert f"temperature {entry['temperature']:.4f}" in done.stdout and "photos" in done.stdout
+    missing = subprocess.run(
+        [*command, "--foreign", str(tmp_path / "none")], capture_output=True, text=True, check=False
+    )
+    assert missing.returncode == 2 and "is no folder" in missing.stderr

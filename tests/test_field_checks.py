@@ -1,0 +1,262 @@
+"""Input checks: every measure and limit by value, and what real fields and their counterfactuals give."""
+
+import dataclasses
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from leuk_hf.cells import segment_leukocytes
+from leuk_hf.counterfactuals import inpaint, widen
+from leuk_hf.field_checks import (
+    FieldMeasures,
+    RefusalLimits,
+    fit_limits,
+    limits_from,
+    measure_input,
+    near_limit,
+    passed_limits,
+    refusal_reasons,
+    refused_share,
+)
+from leuk_hf.image_io import load_image
+from leuk_hf.perturbations import blur, brightness
+
+REAL = Path(__file__).parent.parent.parent / "shared" / "data"
+# As fitted to 600 training and 290 calibration fields of fold 0 of the grouped split.
+REAL_LIMITS = RefusalLimits(
+    largest_elongation=1.6,
+    lowest_light=103.1,
+    highest_burnt_out=0.405,
+    lowest_contrast=5.46,
+    lowest_sharpness=0.159,
+    lowest_leukocyte_share=0.00576,
+    lowest_leukocyte_diameter=0.0407,
+    highest_leukocyte_diameter=0.2017,
+)
+
+USUAL = FieldMeasures(
+    elongation=1.0,
+    light=250.0,
+    burnt_out=0.0,
+    contrast=30.0,
+    sharpness=0.5,
+    leukocyte_share=0.1,
+    num_leukocytes=5,
+    leukocyte_diameter=0.09,
+    in_distribution_score=-1.0,
+)
+
+
+def changed(**values):
+    return dataclasses.replace(USUAL, **values)
+
+
+def discs(edge, places, radius):
+    mask = np.zeros((edge, edge), dtype=np.uint8)
+    for place in places:
+        cv2.circle(mask, place, radius, 1, -1)
+    return mask > 0
+
+
+def field_with(mask, inside=90, outside=230):
+    return np.where(mask[..., None], np.uint8(inside), np.uint8(outside)).repeat(3, axis=2)
+
+
+def test_measures_by_hand():
+    mask = discs(200, [(50, 50), (150, 150)], 10)
+    measures = measure_input(field_with(mask), mask, (400, 300), -1.5)
+    assert measures.elongation == pytest.approx(4 / 3)
+    assert measures.light == pytest.approx(230)
+    share = mask.mean()
+    assert measures.contrast == pytest.approx(140 * np.sqrt(share * (1 - share)), rel=1e-4)
+    assert measures.leukocyte_share == pytest.approx(share)
+    assert measures.num_leukocytes == 2
+    assert measures.leukocyte_diameter == pytest.approx(21 / 200, abs=0.01)
+    assert measures.burnt_out == 0 and measures.in_distribution_score == -1.5
+
+
+def test_size_does_not_matter():
+    small = discs(112, [(30, 30), (80, 70)], 6)
+    large = cv2.resize(small.astype(np.uint8), (448, 448), interpolation=cv2.INTER_NEAREST) > 0
+    one, other = (measure_input(field_with(mask), mask, mask.shape, 0.0) for mask in (small, large))
+    assert one.leukocyte_share == pytest.approx(other.leukocyte_share)
+    assert one.leukocyte_diameter == pytest.approx(other.leukocyte_diameter, abs=0.012)
+
+
+def test_cut_cells_count_only_without_whole_ones_and_specks_never():
+    whole_and_cut = discs(200, [(100, 100)], 10) | discs(200, [(5, 30)], 20)
+    measures = measure_input(field_with(whole_and_cut), whole_and_cut, (200, 200), 0.0)
+    assert measures.num_leukocytes == 2
+    assert measures.leukocyte_diameter == pytest.approx(21 / 200, abs=0.01)
+    cut = discs(200, [(0, 100)], 10)
+    assert measure_input(field_with(cut), cut, (200, 200), 0.0).leukocyte_diameter is not None
+    specks = np.zeros((200, 200), dtype=bool)
+    specks[::20, ::20] = True
+    found = measure_input(field_with(specks), specks, (200, 200), 0.0)
+    assert (found.leukocyte_share, found.num_leukocytes, found.leukocyte_diameter) == (0, 0, None)
+
+
+def test_touching_cells_have_the_width_of_one():
+    mask = discs(200, [(90, 100), (110, 100)], 12)
+    measures = measure_input(field_with(mask), mask, (200, 200), 0.0)
+    assert measures.num_leukocytes == 1
+    assert measures.leukocyte_diameter == pytest.approx(24 / 200, abs=0.01)
+
+
+def test_masks_that_are_empty_or_full_or_unknown():
+    field = field_with(discs(100, [(50, 50)], 9))
+    empty = measure_input(field, np.zeros((100, 100), bool), (100, 100), 0.0)
+    assert (empty.leukocyte_share, empty.num_leukocytes) == (0, 0)
+    assert empty.leukocyte_diameter is None and empty.burnt_out is None
+    full = measure_input(field, np.ones((100, 100), bool), (100, 100), 0.0)
+    assert full.leukocyte_share == 1 and full.leukocyte_diameter == pytest.approx(1, abs=0.02)
+    unknown = measure_input(field, None, (100, 100), 0.0)
+    assert unknown.leukocyte_share is None and unknown.num_leukocytes is None and unknown.leukocyte_diameter is None
+    assert unknown.burnt_out == 0
+
+
+def test_sharpness_falls_with_blur_and_not_with_contrast():
+    generator = np.random.default_rng(0)
+    mask = discs(224, generator.integers(20, 200, (12, 2)).tolist(), 11)
+    sharp = field_with(mask, 80, 220)
+    values = [
+        measure_input(cv2.GaussianBlur(sharp, (0, 0), sigma), mask, (224, 224), 0.0).sharpness
+        for sigma in (0.5, 1, 2, 4)
+    ]
+    assert values == sorted(values, reverse=True) and values[0] > 2 * values[-1]
+    faint = field_with(mask, 180, 220)
+    assert measure_input(faint, mask, (224, 224), 0.0).sharpness == pytest.approx(
+        measure_input(sharp, mask, (224, 224), 0.0).sharpness, abs=0.01
+    )
+    assert measure_input(np.full((64, 64, 3), 9, np.uint8), None, (64, 64), 0.0).sharpness == 0
+
+
+def test_burnt_out_cells():
+    mask = discs(200, [(60, 60), (140, 140)], 10)
+    field = field_with(mask)
+    field[discs(200, [(60, 60)], 10)] = 255
+    assert measure_input(field, mask, (200, 200), 0.0).burnt_out == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("limit", "value", "usual", "measure", "passed", "words"),
+    [
+        ("largest_elongation", 1.6, 1.6, "elongation", 2.4, "2.4 times as long as wide"),
+        ("lowest_contrast", 6, 6, "contrast", 5.9, "nearly uniform"),
+        ("lowest_light", 100, 100, "light", 99, "too dark"),
+        ("highest_burnt_out", 0.4, 0.4, "burnt_out", 0.41, "too bright"),
+        ("lowest_leukocyte_share", 0.006, 0.006, "leukocyte_share", 0.0, "No leukocytes"),
+        ("lowest_sharpness", 0.2, 0.2, "sharpness", 0.19, "blurred"),
+        ("lowest_leukocyte_diameter", 0.05, 0.05, "leukocyte_diameter", 0.03, "too small (3 % of the image's edge)"),
+        ("highest_leukocyte_diameter", 0.2, 0.2, "leukocyte_diameter", 0.31, "too large (31 % of the image's edge)"),
+        ("lowest_in_distribution_score", -3, -3, "in_distribution_score", -3.1, "unlike the blood-smear fields"),
+    ],
+)
+def test_every_limit_has_its_reason(limit, value, usual, measure, passed, words):
+    limits = RefusalLimits(**{limit: value})
+    assert refusal_reasons(changed(**{measure: usual}), limits) == ()  # on the limit is not beyond it
+    refused = changed(**{measure: passed})
+    (reason,) = refusal_reasons(refused, limits)
+    assert words in reason and reason.endswith(".") and reason[0].isupper()
+    assert passed_limits(refused, limits) == (limit,)
+    assert refusal_reasons(refused, RefusalLimits()) == ()
+    assert near_limit(changed(**{measure: usual}), limits, 0.01) and not near_limit(USUAL, RefusalLimits(), 1)
+
+
+def test_what_cannot_be_told_is_not_refused():
+    limits = RefusalLimits(lowest_leukocyte_share=0.01, lowest_leukocyte_diameter=0.05, highest_burnt_out=0.1)
+    assert refusal_reasons(changed(leukocyte_share=None, leukocyte_diameter=None, burnt_out=None), limits) == ()
+
+
+def test_limits_go_through_a_config():
+    limits = RefusalLimits(lowest_light=100.0, lowest_sharpness=0.2)
+    assert limits_from(dataclasses.asdict(limits)) == limits
+    with pytest.raises(ValueError, match="missing or unknown refusal limits: lowest_light"):
+        limits_from({name: value for name, value in dataclasses.asdict(limits).items() if name != "lowest_light"})
+    with pytest.raises(ValueError, match="missing or unknown refusal limits"):
+        limits_from(None)
+    for bad in (float("nan"), float("inf"), "1", True):
+        with pytest.raises(ValueError, match="lowest_light is"):
+            RefusalLimits(lowest_light=bad)
+
+
+def random_fields(seed, count):
+    generator = np.random.default_rng(seed)
+    return [
+        changed(
+            light=float(generator.normal(250, 2)),
+            sharpness=float(generator.normal(0.5, 0.05)),
+            leukocyte_diameter=float(generator.normal(0.09, 0.01)),
+            in_distribution_score=float(-generator.gamma(20, 0.05)),
+        )
+        for _ in range(count)
+    ]
+
+
+def test_fitted_limits_refuse_no_more_than_asked():
+    training, calibration = random_fields(0, 1000), random_fields(1, 200)
+    limits = fit_limits(training, calibration, 0.02)
+    assert 0.01 <= refused_share(calibration, limits) <= 0.02
+    assert refused_share(random_fields(2, 1000), limits) < 0.045
+    scores = sorted(each.in_distribution_score for each in calibration)
+    assert limits.lowest_in_distribution_score == pytest.approx((scores[3] + scores[4]) / 2)  # four of 200 below it
+    kept = sorted(each.light for each in (*training, *calibration))[1]  # a thousandth of 1200, rounded down
+    assert limits.lowest_light == pytest.approx(0.5 * kept)
+    assert limits.largest_elongation == 1.6
+
+
+def test_score_limit_from_other_scores():
+    training, calibration = random_fields(0, 100), random_fields(1, 50)
+    limits = fit_limits(training, calibration, 0.02, scores=np.linspace(-101, -2, 100).tolist())
+    assert limits.lowest_in_distribution_score == pytest.approx(-99.5)
+    few = fit_limits(training, calibration, 0.02, scores=[-2.0, -1.0])  # none can be spared
+    assert few.lowest_in_distribution_score == pytest.approx(-2.01)
+
+
+def test_unknown_measures_get_no_limit():
+    fields = [changed(leukocyte_share=None, num_leukocytes=None, leukocyte_diameter=None)] * 3
+    limits = fit_limits(fields, fields)
+    assert limits.lowest_leukocyte_share is None and limits.highest_leukocyte_diameter is None
+    assert limits.lowest_light == 125
+
+
+def test_limits_need_fields():
+    with pytest.raises(ValueError, match="no training or no calibration fields"):
+        fit_limits([], [USUAL])
+    with pytest.raises(ValueError, match=r"share is 0\.7"):
+        fit_limits([USUAL], [USUAL], 0.7)
+
+
+def test_other_inputs_are_refused():
+    with pytest.raises(ValueError, match="pixels are float64"):
+        measure_input(np.zeros((8, 8, 3)), None, (8, 8), 0.0)
+    with pytest.raises(ValueError, match="give them one size"):
+        measure_input(np.zeros((8, 8, 3), np.uint8), np.zeros((4, 4), bool), (8, 8), 0.0)
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="the real fields (../shared/data) are not here")
+def test_real_fields_are_answered_and_spoilt_ones_are_not():
+    files = [
+        file
+        for name in ("Benign", "Early", "Pre", "Pro")
+        for file in sorted((REAL / "leukemia/Original" / name).glob("*.jpg"))[::150]
+    ]
+    refused = {name: 0 for name in ("as it is", "darker", "emptied", "blurred", "dark")}
+    for file in files:
+        field = np.asarray(load_image(file))
+        mask = segment_leukocytes(field)
+        empty = inpaint(field, widen(mask, field, 3))
+        shown = {
+            "as it is": (field, mask),
+            "darker": (brightness(field, 0.6), mask),
+            "emptied": (empty, segment_leukocytes(empty)),
+            "blurred": (blur(field, 3), mask),
+            "dark": (brightness(field, 0.3), mask),
+        }
+        for name, (pixels, cells) in shown.items():
+            measures = measure_input(pixels, cells, (pixels.shape[1], pixels.shape[0]), 0.0)
+            refused[name] += bool(refusal_reasons(measures, REAL_LIMITS))
+    assert len(files) >= 16
+    assert refused == {"as it is": 0, "darker": 0, "emptied": len(files), "blurred": len(files), "dark": len(files)}
