@@ -2,12 +2,13 @@
 
 Shared contract: probabilities are float (N, K), rows summing to 1; labels and predictions are int (N,) in
 [0, K); confusion matrices have true classes as rows. Values are shares in [0, 1]; a ratio with nothing below
-the line is NaN, never 0. Intervals are two-sided 95 %.
+the line is NaN, never 0; the Brier score alone is in [0, 2]. Intervals are two-sided 95 %.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -88,6 +89,44 @@ def roc_curve(scores: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.
     return np.r_[0.0, false_alarms / (~hits).sum()], np.r_[0.0, found / hits.sum()]
 
 
+def sensitivity_at_specificity(
+    probabilities: np.ndarray, labels: np.ndarray, *, negative: int = 0, specificity: float = 0.95
+) -> float:
+    """Share of the positive fields (all classes but one) found while `specificity` of the negative ones are spared.
+
+    The score of a field is 1 - probability of the negative class, and it is called positive when its score is at
+    least the threshold. The threshold is the lowest of the fields' own scores that leaves at least `specificity` of
+    the negative fields strictly below it. Fields of one score fall on one side: ties are neither split nor
+    interpolated. If no score will do, nothing is called positive, and the share is 0. So the threshold comes from the
+    fields it is judged on: a point of their ROC curve, not an operating point fixed beforehand.
+
+    Args:
+        probabilities: float (N, K).
+        labels: int (N,).
+        negative: Index of the negative class.
+        specificity: Least share of the negative fields to spare, in [0, 1].
+
+    Returns:
+        NaN without a positive or without a negative field.
+    """
+    positive = np.asarray(labels) != negative
+    num_negative = int((~positive).sum())
+    if not num_negative or num_negative == len(positive):
+        return math.nan
+    false_alarms, found = roc_curve(1 - probabilities[:, negative], positive)
+    allowed = math.floor((1 - specificity) * num_negative + 1e-9)  # fields; (1 - 0.9) * 10 is a little less than 1
+    return float(found[np.rint(false_alarms * num_negative) <= allowed].max())
+
+
+def brier_score(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Mean squared distance between probabilities and truth, summed over the classes: 0 is best, 2 worst.
+
+    Source: Brier 1950, https://doi.org/10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2
+    """
+    truth = np.eye(probabilities.shape[1])[np.asarray(labels)]
+    return float(((probabilities - truth) ** 2).sum(axis=1).mean()) if len(truth) else math.nan
+
+
 def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray, *, num_bins: int = 15) -> float:
     """Mean gap between top probability and accuracy over bins of equal field counts (adaptive).
 
@@ -95,8 +134,11 @@ def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray, *,
     """
     top = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == labels
-    bins = np.array_split(np.argsort(top, kind="stable"), min(num_bins, len(top)))
-    return float(sum(len(rows) * abs(top[rows].mean() - right[rows].mean()) for rows in bins) / len(top))
+    num_bins = min(num_bins, len(top))
+    order = np.argsort(top, kind="stable")
+    larger = len(top) % num_bins  # bins that hold one field more, as `numpy.array_split` has it
+    starts = np.arange(num_bins) * (len(top) // num_bins) + np.minimum(np.arange(num_bins), larger)
+    return float(np.abs(np.add.reduceat((top - right)[order], starts)).sum() / len(top))
 
 
 def wilson_interval(successes: float, trials: float) -> tuple[float, float]:
@@ -131,26 +173,40 @@ def balanced_accuracy_interval(confusion: np.ndarray) -> tuple[float, float]:
 def bootstrap_interval(
     statistic: Callable[[np.ndarray], float], groups: np.ndarray, *, seed: int, num_resamples: int = 1000
 ) -> tuple[float, float]:
-    """Bound a statistic by the percentile bootstrap over groups (Efron & Tibshirani 1993).
+    """Bound one statistic; see `bootstrap_intervals`."""
+    bounds = bootstrap_intervals(lambda rows: [statistic(rows)], groups, seed=seed, num_resamples=num_resamples)
+    return float(bounds[0, 0]), float(bounds[0, 1])
+
+
+def bootstrap_intervals(
+    statistics: Callable[[np.ndarray], Sequence[float]], groups: np.ndarray, *, seed: int, num_resamples: int = 1000
+) -> np.ndarray:
+    """Bound statistics by the percentile bootstrap over groups (Efron & Tibshirani 1993), all on the same resamples.
 
     Args:
-        statistic: Function of row indices (repeats allowed) that gives the value.
+        statistics: Function of row indices (repeats allowed) that gives the values, always the same M.
         groups: (N,) group per row; rows of a group are drawn together. `np.arange(N)` if rows are independent.
         seed: Of the resampling.
-        num_resamples: Resamples whose value is NaN are left out.
+        num_resamples: Of a statistic, resamples whose value is NaN are left out.
+
+    Returns:
+        float64 (M, 2), lower and upper bounds.
     """
     generator = np.random.default_rng(seed)
     _, inverse = np.unique(groups, return_inverse=True)
-    order = np.argsort(inverse, kind="stable")
-    members = np.split(order, np.cumsum(np.bincount(inverse))[:-1])
+    order, sizes = np.argsort(inverse, kind="stable"), np.bincount(inverse)
+    starts = np.cumsum(sizes) - sizes
     values = []
     for _ in range(num_resamples):
-        drawn = generator.integers(len(members), size=len(members))
-        values.append(statistic(np.concatenate([members[index] for index in drawn])))
-    if np.isnan(values).all():
-        return float("nan"), float("nan")
-    low, high = np.nanpercentile(values, [2.5, 97.5])
-    return float(low), float(high)
+        drawn = generator.integers(len(sizes), size=len(sizes))
+        lengths = sizes[drawn]
+        ends = np.cumsum(lengths)  # of each drawn group among the rows drawn
+        values.append(statistics(order[np.repeat(starts[drawn] - ends + lengths, lengths) + np.arange(ends[-1])]))
+    columns = np.array(values, dtype=np.float64).T
+    bounds = np.full((len(columns), 2), math.nan)
+    known = ~np.isnan(columns).all(axis=1)
+    bounds[known] = np.nanpercentile(columns[known], [2.5, 97.5], axis=1).T
+    return bounds
 
 
 def _ratio(numerator: float, denominator: float) -> float:
@@ -158,4 +214,5 @@ def _ratio(numerator: float, denominator: float) -> float:
 
 
 def _ratios(numerators: np.ndarray, denominators: np.ndarray) -> np.ndarray:
-    return np.array([_ratio(above, below) for above, below in zip(numerators, denominators, strict=True)])
+    undefined = np.full(len(numerators), math.nan)
+    return np.divide(numerators, denominators, out=undefined, where=np.asarray(denominators) != 0)

@@ -11,9 +11,15 @@ from huggingface_hub import ModelCard, ModelCardData
 from leuk_hf._version import __version__
 from leuk_hf.audit_tables import BASELINES, audit_table, baseline_table
 from leuk_hf.data_tables import data_text
+from leuk_hf.protocol_tables import comparison_text, is_comparison
 from leuk_hf.speed_tables import speed_text
 
 _PACKAGE = Path(__file__).parent
+_REFUSAL = {
+    "answered": "share answered",
+    "accuracy": "accuracy of the answered",
+    "balanced_accuracy": "balanced accuracy of the answered",
+}
 
 
 def template_path() -> Path:
@@ -47,13 +53,16 @@ def render_model_card(
 
 
 def results_table(results: dict[str, Any]) -> str:
-    """Write the figures of results.json as Markdown: one line per class and protocol, with intervals.
+    """Write the section `protocols` of results.json as Markdown, with intervals: the checkpoint's own figures, then
+    the recipes beside each other.
 
     Args:
         results: Content of a results.json with a `protocols` section.
     """
     lines = []
     for protocol, section in results["protocols"].items():
+        if is_comparison(section):
+            continue
         lines += [
             f"Protocol `{protocol}`, part `{section['part']}`: {section['num_fields']} fields, made by",
             f"`{section['command']}`",
@@ -62,12 +71,17 @@ def results_table(results: dict[str, Any]) -> str:
             "|---|---|---|",
         ]
         lines += [_line(name, figure) for name, figure in section["metrics"].items()]
+        refusal, sets = section.get("with_refusal", {}), section.get("prediction_sets", {})
+        lines += [_line(f"with refusal: {_REFUSAL.get(name, name)}", figure) for name, figure in refusal.items()]
+        lines += [_line(f"prediction sets: {name}", figure) for name, figure in sets.items()]
         for class_name, figures in section["per_class"].items():
             own = figures["num_fields"]
-            for name, count in (("sensitivity", own), ("specificity", section["num_fields"] - own)):
-                lines.append(_line(f"{class_name} {name} ({count} fields)", figures[name]))
+            for name, count in (("sensitivity", own), ("specificity", section["num_fields"] - own), ("coverage", own)):
+                if name in figures:
+                    lines.append(_line(f"{class_name} {name} ({count} fields)", figures[name]))
         lines.append("")
-    return "\n".join(lines).strip()
+    own_figures, compared = "\n".join(lines).strip(), comparison_text(results)
+    return "\n\n".join(text for text in (own_figures, compared) if text)
 
 
 def audit_text(results: dict[str, Any], sections: Collection[str] | None = None) -> str:

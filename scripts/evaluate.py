@@ -5,7 +5,6 @@ python scripts/evaluate.py --model runs/plain/checkpoint --source leukemia --spl
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import json
 import shlex
@@ -28,6 +27,8 @@ class Arguments:
         part: Part of the split to evaluate; empty: test.
         protocol: Name of the entry in results.json, such as random, grouped or acquisition; empty: that of the run
             whose split it is, else the name of the split's file, or unsplit.
+        groups: Group table of scripts/prepare_data.py, or your own CSV with the columns file and group: intervals then
+            allow for fields of one group being alike; empty: each field is its own.
         without: Classes whose fields are left out, such as Pro-B; the entry's name then says so.
         output: Folder for results.json, predictions.csv and plots.
         source_split: Split of a Hub data set; empty: all its splits.
@@ -43,6 +44,7 @@ class Arguments:
     split: Path | None = None
     part: str | None = None
     protocol: str | None = None
+    groups: Path | None = None
     without: tuple[str, ...] = ()
     source_split: str | None = None
     source_revision: str | None = None
@@ -85,9 +87,10 @@ def run(arguments: Arguments, command: str) -> tuple[str, dict]:
     from leuk_hf.backends import load_predictor
     from leuk_hf.data import load_smears
     from leuk_hf.evaluation import evaluate, merge_results, write_plots
-    from leuk_hf.files import replacing
+    from leuk_hf.group_table import read_groups
     from leuk_hf.labels import CLASS_NAMES
     from leuk_hf.provenance import provenance
+    from leuk_hf.results import write_predictions
     from leuk_hf.splits import read_split
 
     if arguments.batch_size < 1:
@@ -114,9 +117,10 @@ def run(arguments: Arguments, command: str) -> tuple[str, dict]:
     if left_out:
         kept = [row for row, label in enumerate(dataset["label"]) if predictor.class_names[label] not in left_out]
         dataset = dataset.select(kept)
+    groups = None if arguments.groups is None else [row["group"] for row in read_groups(arguments.groups, dataset)]
     # Before the minutes that evaluating takes, but after all that a user may mistake.
     arguments.output.mkdir(parents=True, exist_ok=True)
-    results = evaluate(predictor, dataset, batch_size=arguments.batch_size, progress=True)
+    results = evaluate(predictor, dataset, groups=groups, batch_size=arguments.batch_size, progress=True)
     entry = {
         "part": part,
         "backend": predictor.description,
@@ -124,13 +128,7 @@ def run(arguments: Arguments, command: str) -> tuple[str, dict]:
         **provenance(command),
     }
     merge_results(arguments.output / "results.json", "protocols", protocol, entry)
-    table = arguments.output / "predictions.csv"
-    with replacing(table) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["file", "true", "predicted", *results.class_names])
-        for path, label, row in zip(results.paths, results.labels, results.probabilities, strict=True):
-            true, predicted = results.class_names[label], results.class_names[row.argmax()]
-            writer.writerow([path, true, predicted, *(f"{value:.6f}" for value in row)])
+    write_predictions(arguments.output / "predictions.csv", results)
     title = f"{protocol}, part {part} ({len(dataset)} fields)"
     write_plots(predictor, dataset, results, arguments.output, title=title)
     return protocol, entry

@@ -10,7 +10,7 @@ from leuk_hf.data import load_smears
 from leuk_hf.errors import DataError
 from leuk_hf.evaluation import Results, evaluate, merge_results
 from leuk_hf.model import LeukDenseNet
-from leuk_hf.prediction import predict
+from leuk_hf.prediction import predict, softmax
 from leuk_hf.release import fill_tables, release_checkpoint
 from leuk_hf.synthetic import write_smears
 from leuk_hf.training import train
@@ -29,9 +29,9 @@ def test_summary_by_hand():
     assert (b["sensitivity"]["value"], b["specificity"]["value"], b["precision"]["value"]) == (0.5, 1.0, 1.0)
     assert b["f1"]["value"] == pytest.approx(2 / 3, abs=1e-6) and b["num_fields"] == 2
     assert summary["metrics"]["mean_auroc"]["interval"] is None  # no resample of a perfect ranking differs
-    for figure in summary["metrics"].values():
-        low, high = figure["interval"] or (0, 1)
-        assert low <= figure["value"] <= high or figure is summary["metrics"]["expected_calibration_error"]
+    for name, figure in summary["metrics"].items():
+        low, high = figure["interval"] or (0, 2)
+        assert low <= figure["value"] <= high or name == "expected_calibration_error"
     json.dumps(summary, allow_nan=False)
 
 
@@ -48,6 +48,14 @@ def test_evaluate_agrees_with_predict(tiny_model, smear_folder):
     expected = [list(answer.probabilities.values()) for answer in answers]
     np.testing.assert_allclose(results.probabilities, expected, atol=1e-5)
     assert list(results.labels) == dataset["label"]
+    np.testing.assert_allclose(softmax(results.logits / tiny_model.temperature), results.probabilities, atol=1e-12)
+    assert results.answered.tolist() == [answer.answered for answer in answers]
+    names = results.class_names
+    sets = [{name for name, inside in zip(names, row, strict=True) if inside} for row in results.prediction_sets]
+    assert sets == [set(answer.prediction_set) for answer in answers]
+    assert results.groups.tolist() == list(range(len(answers)))
+    by_patient = evaluate(tiny_model, dataset, groups=["a", "b"] * 4)
+    assert by_patient.groups.tolist() == ["a", "b"] * 4
 
 
 def test_evaluate_refuses_other_classes(smear_folder):

@@ -123,6 +123,56 @@ def test_calibration_error_by_hand():
     assert metrics.expected_calibration_error(FOUR_ROWS, labels) == pytest.approx(one_row_a_bin)
 
 
+@pytest.mark.parametrize("kind", SCORES)
+@pytest.mark.parametrize("wanted", [0.0, 0.5, 0.9, 0.95, 1.0])
+def test_sensitivity_at_specificity_matches_the_roc_of_scikit_learn(kind, wanted):
+    generator = np.random.default_rng(3)
+    labels = generator.permutation(np.arange(80) % 4)  # 20 negatives: 0.05 of them is exactly one field
+    probabilities = np.zeros((80, 4))
+    probabilities[:, 2] = SCORES[kind](generator).astype(np.float64) * 0.5 - 0.2 * (labels != 2)
+    false_alarms, found, thresholds = reference.roc_curve(
+        labels != 2, 1 - probabilities[:, 2], drop_intermediate=False
+    )
+    allowed = false_alarms <= 1 - wanted + 1e-9
+    actual = metrics.sensitivity_at_specificity(probabilities, labels, negative=2, specificity=wanted)
+    assert actual == found[allowed].max()
+    threshold = thresholds[allowed][found[allowed].argmax()]  # as documented: at least the threshold is positive
+    called = 1 - probabilities[:, 2] >= threshold
+    assert called[labels != 2].mean() == actual and (~called)[labels == 2].mean() >= wanted - 1e-9
+
+
+def test_sensitivity_at_specificity_by_hand():
+    # Scores 1 - probability: 20 negatives at 0.00 ... 0.19, positives at 0.18 (tied with a negative), 0.185 and 0.9.
+    benign = np.r_[1 - np.arange(20) / 100, 1 - 0.18, 1 - 0.185, 1 - 0.9]
+    probabilities = np.stack([benign, 1 - benign], axis=1)
+    labels = np.r_[np.zeros(20, dtype=int), 1, 1, 1]
+
+    def at(specificity: float) -> float:
+        return metrics.sensitivity_at_specificity(probabilities, labels, negative=0, specificity=specificity)
+
+    assert at(0.95) == 2 / 3  # one negative may be above: 0.19; the tie at 0.18 would let in a second
+    assert at(0.96) == 1 / 3 and at(0.9) == 1.0
+    tied = np.full((4, 2), 0.5)  # nothing but ties: no threshold spares a negative
+    assert metrics.sensitivity_at_specificity(tied, np.array([0, 0, 1, 1]), negative=0) == 0.0
+    for one_kind in (np.zeros(4, dtype=int), np.ones(4, dtype=int)):
+        assert np.isnan(metrics.sensitivity_at_specificity(tied, one_kind, negative=0))
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_brier_score_matches_scikit_learn(classes):
+    generator = np.random.default_rng(classes)
+    probabilities = generator.dirichlet(np.ones(classes), 50)
+    labels = generator.integers(0, classes, 50)
+    expected = reference.brier_score_loss(labels, probabilities, labels=range(classes), scale_by_half=False)
+    assert metrics.brier_score(probabilities, labels) == pytest.approx(expected)
+
+
+def test_brier_score_at_its_ends():
+    sure = np.eye(3)
+    assert metrics.brier_score(sure, np.arange(3)) == 0 and metrics.brier_score(sure, np.array([1, 2, 0])) == 2
+    assert np.isnan(metrics.brier_score(np.zeros((0, 3)), np.zeros(0, dtype=int)))
+
+
 @pytest.mark.parametrize(
     ("successes", "trials", "low", "high"),
     [
@@ -201,6 +251,15 @@ def test_bootstrap_draws_groups_together():
 def test_bootstrap_of_a_single_group_is_a_point():
     low, high = metrics.bootstrap_interval(mean_of_values, np.zeros(200), seed=0, num_resamples=50)
     assert low == high == pytest.approx(VALUES.mean())
+
+
+def test_bootstrap_of_several_statistics_bounds_each_as_alone():
+    def both(rows: np.ndarray) -> list[float]:
+        return [mean_of_values(rows), float("nan"), float(VALUES[rows].max())]
+
+    bounds = metrics.bootstrap_intervals(both, np.arange(200), seed=4, num_resamples=100)
+    alone = metrics.bootstrap_interval(mean_of_values, np.arange(200), seed=4, num_resamples=100)
+    assert tuple(bounds[0]) == alone and np.isnan(bounds[1]).all() and bounds[2, 1] == VALUES.max()
 
 
 def test_bootstrap_leaves_undefined_resamples_out():

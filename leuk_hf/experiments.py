@@ -1,0 +1,158 @@
+"""Named trainings and what came of each: what cross-validation and ablations are made of.
+
+Shared contract: an experiment trains in a folder of its own below the output folder, named after it, and is done when
+entry.json lies there: how the run was made, and figures of its best epoch on its test and validation parts. The
+experiments file is JSON, {"runs": {name: entry}}; `leuk_hf.experiment_jobs` runs many and fills it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from leuk_hf.errors import DataError, TrainingError
+from leuk_hf.files import write_json
+from leuk_hf.results import write_predictions
+from leuk_hf.training_config import RECIPES, TrainConfig
+
+PARTS = ("test", "validation")  # that a finished run is evaluated on
+RUNS = "runs"  # section of the experiments file
+# Where a run takes place and what it is tested on; everything else that differs from the recipe is a change of it.
+_PLACE = {"source", "output", "source_split", "source_revision", "protocol", "fold", "split", "groups", "cache",
+          "num_workers", "save_steps", "seed", "tracker", "resume", "skip_unreadable"}  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """One training run with a name.
+
+    Args:
+        name: Unlike all others; decides its folder.
+        variant: What is compared, such as a recipe's name; runs of one variant differ in fold and seed.
+        protocol: What its test part means, such as "grouped", or "reference" for a split table.
+        config: How to train; `output` is replaced.
+    """
+
+    name: str
+    variant: str
+    protocol: str
+    config: TrainConfig
+
+    def folder(self, output: Path) -> Path:
+        """Name the run's folder below `output`."""
+        return output / re.sub(r"[^A-Za-z0-9._-]+", "-", self.name)
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """What differs from the recipe that the config is named after, as JSON types."""
+        recipe = RECIPES[self.config.recipe].to_dict()
+        values = self.config.to_dict()
+        return {name: values[name] for name in values if name not in _PLACE and values[name] != recipe[name]}
+
+
+def read_entries(record: Path) -> dict[str, dict[str, Any]]:
+    """Read the entries of an experiments file by name; {} if there is none yet.
+
+    Raises:
+        DataError: If the file is something else.
+    """
+    if not record.is_file():
+        return {}
+    try:
+        entries = json.loads(record.read_text(encoding="utf-8"))[RUNS]
+        if not isinstance(entries, dict):
+            raise TypeError("runs is no object")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{record} is no experiments file ({error}); name another") from error
+    return entries
+
+
+def run_experiment(experiment: Experiment, folder: Path, *, command: str | None = None) -> dict[str, Any]:
+    """Train (or go on, or find it trained), evaluate the best epoch, and write entry.json and the predictions.
+
+    Args:
+        experiment: What to run.
+        folder: Of the run.
+        command: The command line, for the record.
+
+    Returns:
+        The entry: name, variant, recipe, changes, protocol, fold, seed, fields (per part and class), epochs, best,
+        seconds, figures (part -> summary), backend, command, commit, date, versions.
+
+    Raises:
+        LeukError: If the run cannot be made.
+    """
+    from leuk_hf.backends import load_predictor
+    from leuk_hf.data import load_smears
+    from leuk_hf.evaluation import evaluate
+    from leuk_hf.group_table import read_groups
+    from leuk_hf.splits import read_split
+    from leuk_hf.training import train
+    from leuk_hf.training_record import read_record
+
+    config = dataclasses.replace(experiment.config, output=folder, resume=True)
+    if not is_trained(experiment, folder):
+        train(config, command=command)
+    record = read_record(folder)
+    # float32 on torch: the figures must not depend on what else is installed.
+    predictor = load_predictor(folder / "checkpoint", backend="torch", precision="float32")
+    dataset = load_smears(
+        config.source,
+        class_names=config.class_names or None,
+        split=config.source_split,
+        revision=config.source_revision,
+        skip_unreadable=config.skip_unreadable,
+    )
+    table = config.groups or (folder / "groups.csv" if (folder / "groups.csv").is_file() else None)
+    figures = {}
+    for part in PARTS:
+        fields = dataset.select(read_split(folder / "split.csv", dataset, part))
+        groups = None if table is None else [row["group"] for row in read_groups(table, fields)]
+        results = evaluate(predictor, fields, groups=groups, progress=True)
+        write_predictions(predictions_path(folder, part), results)
+        figures[part] = results.summary()
+    entry = {
+        "name": experiment.name,
+        "variant": experiment.variant,
+        "recipe": config.recipe,
+        "changes": experiment.changes,
+        "protocol": experiment.protocol,
+        "fold": config.fold,
+        "seed": config.seed,
+        **{key: record[key] for key in ("fields", "epochs", "best", "seconds")},
+        "figures": figures,
+        "backend": predictor.description,
+        **{key: record[key] for key in ("command", "commit", "date", "versions")},
+    }
+    write_json(folder / "entry.json", entry)  # last: with it the experiment is done
+    return entry
+
+
+def predictions_path(folder: Path, part: str) -> Path:
+    """Name the file of a run's answers on one part."""
+    return folder / f"predictions-{part}.csv"
+
+
+def is_trained(experiment: Experiment, folder: Path) -> bool:
+    """Tell whether an experiment's training is finished; it may be unevaluated.
+
+    Args:
+        experiment: What is to be run.
+        folder: Of the run.
+
+    Raises:
+        TrainingError: If the folder holds a run that was started otherwise.
+    """
+    from leuk_hf.training_record import read_record
+
+    if not (folder / "training.json").is_file():
+        return False
+    record = read_record(folder)
+    if differing := experiment.config.differences(record["config"]):
+        raise TrainingError(
+            f"the run in {folder} was started with another {', '.join(differing)}; use the same, or another --output"
+        )
+    return bool(record.get("finished"))

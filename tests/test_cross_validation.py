@@ -1,0 +1,234 @@
+"""Comparisons over protocols and ablations: the right runs planned, figures by hand, verdicts, tables as they are."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from leuk_hf import ablations, cross_validation, metrics
+from leuk_hf.errors import DataError, TrainingError
+from leuk_hf.experiments import predictions_path, read_entries
+from leuk_hf.labels import CLASS_NAMES
+from leuk_hf.model_card import results_table
+from leuk_hf.protocol_tables import comparison_text, mean_and_spread, runs_table
+from leuk_hf.results import Results, write_predictions
+from leuk_hf.training_config import DEFAULT, PLAIN, TrainConfig
+
+TABLES = {"source": "smears", "groups": Path("groups.csv"), "split": Path("reference.csv")}
+RECIPES = {"plain": PLAIN, "default": DEFAULT}
+
+
+def test_plan_covers_every_fold_and_seed_of_every_recipe():
+    runs = {"random": [(0, 5)], "grouped": [(0, 5), (1, 5)], "reference": [(0, 5), (0, 6)]}
+    planned = cross_validation.plan(RECIPES, runs, **TABLES)
+    assert [one.name for one in planned] == [
+        "plain-random-fold0-seed5", "default-random-fold0-seed5",
+        "plain-grouped-fold0-seed5", "default-grouped-fold0-seed5",
+        "plain-grouped-fold1-seed5", "default-grouped-fold1-seed5",
+        "plain-reference-seed5", "default-reference-seed5", "plain-reference-seed6", "default-reference-seed6",
+    ]  # fmt: skip
+    for one in planned:
+        config = one.config
+        config.check()
+        assert (config.split is not None) == (one.protocol == "reference") and config.groups == Path("groups.csv")
+        assert one.protocol == "reference" or config.protocol == one.protocol
+        assert one.changes == {} and config.recipe == one.variant
+    assert (planned[5].config.fold, planned[5].config.seed) == (1, 5)
+    assert (planned[8].config.fold, planned[8].config.seed) == (0, 6)
+
+
+@pytest.mark.parametrize(
+    ("runs", "tables", "message"),
+    [
+        ({"sessions": [(0, 0)]}, {}, "there is no protocol 'sessions'"),
+        ({"reference": [(0, 0)]}, {"split": None}, "needs the --split table"),
+        ({"grouped": [(0, 0)]}, {"groups": None}, "needs a --groups table"),
+    ],
+)
+def test_plan_refuses_what_cannot_be_run(runs, tables, message):
+    with pytest.raises(TrainingError, match=message):
+        cross_validation.plan(RECIPES, runs, **(TABLES | tables))
+
+
+def answers(paths: list[str], seed: int, right: float) -> Results:
+    generator = np.random.default_rng(seed)
+    labels = np.arange(len(paths)) % 4
+    predictions = np.where(generator.random(len(paths)) < right, labels, generator.integers(0, 4, len(paths)))
+    return Results(
+        CLASS_NAMES, tuple(paths), labels, 0.1 + 0.6 * np.eye(4)[predictions], np.array(paths),
+        answered=generator.random(len(paths)) < 0.5,
+    )  # fmt: skip
+
+
+def compare(*arguments, **options):
+    return cross_validation.compare(*arguments, num_resamples=20, **options)
+
+
+def finish(experiment, output, results: Results) -> None:
+    folder = experiment.folder(output)
+    write_predictions(predictions_path(folder, "test"), results)
+    (folder / "entry.json").write_text("{}")
+
+
+def test_folds_are_pooled_and_every_field_counts_once(tmp_path):
+    planned = cross_validation.plan(RECIPES, {"grouped": [(0, 0), (1, 0)]}, **TABLES)
+    folds = [[f"a{row}" for row in range(40)], [f"b{row}" for row in range(60)]]
+    runs = [answers(folds[one.config.fold], number, 0.8) for number, one in enumerate(planned)]
+    for one, run in zip(planned, runs, strict=True):
+        finish(one, tmp_path, run)
+    entry = compare(planned, tmp_path)
+    assert list(entry["recipes"]) == ["plain", "default"]
+    plain = entry["recipes"]["plain"]
+    own = [run for one, run in zip(planned, runs, strict=True) if one.variant == "plain"]
+    pooled = own[0].confusion + own[1].confusion
+    assert plain["num_fields"] == 100 and plain["num_runs"] == 1 and plain["confusion_matrix"] == pooled.tolist()
+    value = plain["metrics"]["balanced_accuracy"]["value"]
+    assert value == pytest.approx(metrics.balanced_accuracy(pooled), abs=1e-6)
+    single = [metrics.balanced_accuracy(run.confusion) for run in own]
+    spread = plain["single_runs"]["balanced_accuracy"]
+    assert spread["values"] == pytest.approx(single, abs=1e-6)
+    assert spread["standard_deviation"] == pytest.approx(np.std(single, ddof=1), abs=2e-6)
+    json.dumps(entry, allow_nan=False)
+
+
+def test_seeds_are_averaged_on_the_same_fields(tmp_path):
+    planned = cross_validation.plan({"plain": PLAIN}, {"reference": [(0, 0), (0, 1), (0, 2)]}, **TABLES)
+    runs = [answers([f"a{row}" for row in range(40)], number, 0.7) for number in range(3)]
+    for one, run in zip(planned, runs, strict=True):
+        finish(one, tmp_path, run)
+    plain = compare(planned, tmp_path)["recipes"]["plain"]
+    assert plain["num_fields"] == 40 and plain["num_runs"] == 3
+    accuracies = [metrics.accuracy(run.confusion) for run in runs]
+    assert plain["metrics"]["accuracy"]["value"] == pytest.approx(np.mean(accuracies), abs=1e-6)
+    assert plain["single_runs"]["accuracy"]["mean"] == pytest.approx(np.mean(accuracies), abs=1e-6)
+
+
+def test_unfinished_recipes_are_left_out(tmp_path):
+    planned = cross_validation.plan(RECIPES, {"grouped": [(0, 0), (1, 0)]}, **TABLES)
+    for one in planned[:3]:  # default lacks fold 1
+        finish(one, tmp_path, answers([f"{one.config.fold}-{row}" for row in range(20)], 0, 0.9))
+    assert list(compare(planned, tmp_path)["recipes"]) == ["plain"]
+    assert compare(planned[3:], tmp_path) is None
+
+
+def test_a_class_can_be_left_out(tmp_path):
+    planned = cross_validation.plan({"plain": PLAIN}, {"acquisition": [(0, 0)]}, **TABLES)
+    run = answers([f"a{row}" for row in range(40)], 3, 0.6)
+    finish(planned[0], tmp_path, run)
+    entry = compare(planned, tmp_path, without=("Pro-B",))
+    plain = entry["recipes"]["plain"]
+    assert plain["num_fields"] == 30 and plain["confusion_matrix"][3] == [0, 0, 0, 0]
+    expected = np.diag(run.confusion)[:3] / run.confusion.sum(axis=1)[:3]
+    assert plain["metrics"]["balanced_accuracy"]["value"] == pytest.approx(expected.mean(), abs=1e-6)
+    text = comparison_text({"protocols": {"x": entry | {"command": "c"}}})
+    assert "without Pro-B" in text and "Pro-B sensitivity" not in text and "Pre-B sensitivity (10 fields)" in text
+    with pytest.raises(DataError, match="no class 'Cat' to leave out"):
+        compare(planned, tmp_path, without=("Cat",))
+
+
+def test_table_has_the_recipes_beside_each_other_in_every_row(tmp_path):
+    planned = cross_validation.plan(RECIPES, {"grouped": [(0, 0), (1, 0)]}, **TABLES)
+    for number, one in enumerate(planned):
+        finish(one, tmp_path, answers([f"{one.config.fold}-{row}" for row in range(40)], number, 0.8))
+    entry = compare(planned, tmp_path) | {"command": "python scripts/cross_validate.py"}
+    plain, default = (entry["recipes"][name] for name in ("plain", "default"))
+    shipped = {"part": "test", "command": "release", **default}
+    results = {"protocols": {"grouped": shipped, "grouped, by recipe": entry}}
+    text = comparison_text(results)
+    lines = text.splitlines()
+    assert "| measure | plain | default |" in lines and "folds 0, 1 pooled, seed 0" in text
+
+    def cell(figure):
+        return f"{figure['value']:.3f} ({figure['interval'][0]:.3f}-{figure['interval'][1]:.3f})"
+
+    for title, section, name in (
+        ("balanced accuracy", "metrics", "balanced_accuracy"),
+        ("sensitivity for malignant at 95 % specificity", "metrics", "malignant_sensitivity_at_95_specificity"),
+        ("with refusal: share answered", "with_refusal", "answered"),
+        ("with refusal: balanced accuracy of the answered", "with_refusal", "balanced_accuracy"),
+    ):
+        assert f"| {title} | {cell(plain[section][name])} | {cell(default[section][name])} |" in lines
+    each = [", ".join(f"{value:.3f}" for value in one["single_runs"]["balanced_accuracy"]["values"]) for one in
+            (plain, default)]  # fmt: skip
+    (row,) = [line for line in lines if line.startswith("| balanced accuracy of the single runs")]
+    assert each[0] in row.split("|")[2] and each[1] in row.split("|")[3] and row.count("SD") == 2
+    rows = [line for line in lines if line.startswith("|")]
+    assert all(line.count("|") == 4 for line in rows)
+    few = comparison_text(results, ("balanced_accuracy",)).splitlines()
+    assert [line for line in few if line.startswith("| b")] == [
+        line for line in lines if line.startswith("| balanced accuracy")
+    ]
+    whole = results_table(results)  # the checkpoint's own figures first
+    assert whole.endswith(text) and whole.startswith("Protocol `grouped`, part `test`: 80 fields, made by\n`release`")
+    assert "| with refusal: share answered |" in whole
+    assert comparison_text({"protocols": {"grouped": shipped}}) == "" and comparison_text({}) == ""
+
+
+def test_every_ablation_changes_the_default_and_can_be_trained():
+    planned = ablations.plan(source="smears", split=Path("acquisition_reference.csv"), groups=None)
+    assert [one.config.seed for one in planned] == [0] * len(ablations.ABLATIONS) + [1] * len(ablations.ABLATIONS)
+    names = {field.name for field in dataclasses.fields(TrainConfig)}
+    shared = dataclasses.replace(DEFAULT, **ablations.BASE)
+    for one in planned:
+        one.config.check()
+        ablation = ablations.ABLATIONS[one.variant]
+        assert ablation.question.endswith("?") and set(ablation.changes) <= names
+        for name, value in ablation.changes.items():
+            assert getattr(one.config, name) == value != getattr(shared, name)
+        assert (ablation.changes == {}) == (one.variant == ablations.REFERENCE)
+        assert one.config.split == Path("acquisition_reference.csv") and one.protocol == "acquisition_reference"
+    only = ablations.plan(source="smears", split=Path("s.csv"), groups=None, seeds=(3,), only=["CLAHE"])
+    assert [one.name for one in only] == ["CLAHE-seed3"]
+    with pytest.raises(TrainingError, match="there is no ablation 'clahe'; choose among: default; "):
+        ablations.plan(source="smears", split=Path("s.csv"), groups=None, only=["clahe"])
+    with pytest.raises(TrainingError, match="seeds must be different"):
+        ablations.plan(source="smears", split=Path("s.csv"), groups=None, seeds=(1, 1))
+
+
+def entry_of(variant: str, seed: int, value: float) -> dict:
+    figures = {"metrics": {"balanced_accuracy": {"value": value, "interval": None}}}
+    return {"variant": variant, "protocol": "p", "seed": seed, "figures": {"test": figures, "validation": figures}}
+
+
+def test_an_ingredient_stays_only_if_its_gain_exceeds_the_spread_between_seeds():
+    entries = [
+        entry_of("default", 0, 0.80), entry_of("default", 1, 0.84), entry_of("default", 2, 0.99),
+        entry_of("CLAHE", 0, 0.70), entry_of("CLAHE", 1, 0.71),  # gain 0.115, spread 0.04
+        entry_of("whole field", 0, 0.78), entry_of("whole field", 1, 0.79),  # gain 0.035, spread 0.04
+        entry_of("one field a canvas", 0, 0.90), entry_of("one field a canvas", 1, 0.95),  # gain -0.105, spread 0.05
+        entry_of("output stride 32", 1, 0.10),  # one seed tells nothing
+    ]  # fmt: skip
+    judged = ablations.judge(entries)
+    assert judged["CLAHE"]["gain"] == pytest.approx(0.115) and judged["CLAHE"]["spread"] == pytest.approx(0.04)
+    assert judged["CLAHE"]["reference"] == [0.80, 0.84]  # of the same seeds
+    assert {name: row["verdict"] for name, row in judged.items()} == {
+        "CLAHE": "stays",
+        "whole field": "goes: no gain beyond the spread",
+        "one field a canvas": "goes: the variant is better",
+        "output stride 32": "not known",
+    }
+    lines = ablations.ablation_table(entries).splitlines()
+    assert [line.split(" | ")[0].strip("| ") for line in lines[2:]] == [
+        "default", "whole field", "CLAHE", "output stride 32", "one field a canvas"
+    ]  # fmt: skip
+    (row,) = [line for line in lines if line.startswith("| CLAHE")]
+    assert "0.705 ± 0.007 (0.700, 0.710)" in row and row.endswith("| +0.115 | 0.040 | stays |")
+    assert len({line.count("|") for line in lines}) == 1
+
+
+def test_runs_are_told_apart_by_variant_and_protocol():
+    entries = [entry_of("plain", 0, 0.5), entry_of("plain", 1, 0.7), {**entry_of("plain", 0, 0.9), "protocol": "q"}]
+    lines = runs_table(entries).splitlines()[2:]
+    assert len(lines) == 2 and lines[0].startswith("| plain | p | 2 | 0.600 ± 0.141 (0.500, 0.700) |")
+    assert lines[1].startswith("| plain | q | 1 | 0.900 (0.900) |")
+    assert mean_and_spread([None]) == "" and mean_and_spread([0.25, None]) == "0.250"
+
+
+@pytest.mark.parametrize("content", ["[", "[]", "{}", '{"runs": []}'])
+def test_another_file_is_no_experiments_file(tmp_path, content):
+    assert read_entries(tmp_path / "none.json") == {}
+    (tmp_path / "other.json").write_text(content)
+    with pytest.raises(DataError, match="is no experiments file"):
+        read_entries(tmp_path / "other.json")
