@@ -32,6 +32,7 @@ def plan(
     groups: Path | None,
     split: Path | None = None,
     cache: Path | None = None,
+    calibrated: bool = False,
 ) -> list[Experiment]:
     """List the experiments that compare recipes, recipe beside recipe.
 
@@ -42,6 +43,7 @@ def plan(
         groups: Group table, as in `TrainConfig`; only the random protocol can do without it.
         split: Split table of the protocol "reference", of which fold is 0.
         cache: As in `TrainConfig`.
+        calibrated: As in `Experiment`.
 
     Raises:
         TrainingError: If a protocol is unknown or lacks its table.
@@ -63,7 +65,7 @@ def plan(
                     recipe, source=source, groups=groups, cache=cache, fold=fold, seed=seed, **place
                 )
                 where = f"seed{seed}" if table else f"fold{fold}-seed{seed}"
-                experiments.append(Experiment(f"{name}-{protocol}-{where}", name, protocol, config))
+                experiments.append(Experiment(f"{name}-{protocol}-{where}", name, protocol, config, calibrated))
     return experiments
 
 

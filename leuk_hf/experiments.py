@@ -34,12 +34,15 @@ class Experiment:
         variant: What is compared, such as a recipe's name; runs of one variant differ in fold and seed.
         protocol: What its test part means, such as "grouped", or "reference" for a split table.
         config: How to train; `output` is replaced.
+        calibrated: Whether temperature, prediction sets and refusal are fitted to the calibration part before the run
+            is evaluated (needs the extra `calibrate`).
     """
 
     name: str
     variant: str
     protocol: str
     config: TrainConfig
+    calibrated: bool = False
 
     def folder(self, output: Path) -> Path:
         """Name the run's folder below `output`."""
@@ -80,7 +83,7 @@ def run_experiment(experiment: Experiment, folder: Path, *, command: str | None 
 
     Returns:
         The entry: name, variant, recipe, changes, protocol, fold, seed, fields (per part and class), epochs, best,
-        seconds, figures (part -> summary), backend, command, commit, date, versions.
+        seconds, figures (part -> summary), calibration (None without), backend, command, commit, date, versions.
 
     Raises:
         LeukError: If the run cannot be made.
@@ -97,8 +100,6 @@ def run_experiment(experiment: Experiment, folder: Path, *, command: str | None 
     if not is_trained(experiment, folder):
         train(config, command=command)
     record = read_record(folder)
-    # float32 on torch: the figures must not depend on what else is installed.
-    predictor = load_predictor(folder / "checkpoint", backend="torch", precision="float32")
     dataset = load_smears(
         config.source,
         class_names=config.class_names or None,
@@ -106,6 +107,17 @@ def run_experiment(experiment: Experiment, folder: Path, *, command: str | None 
         revision=config.source_revision,
         skip_unreadable=config.skip_unreadable,
     )
+    checkpoint, calibration = folder / "checkpoint", None
+    if experiment.calibrated:
+        from leuk_hf.calibration_run import calibrate_checkpoint
+
+        parts = {name: read_split(folder / "split.csv", dataset, name) for name in ("train", "calibration")}
+        calibration = calibrate_checkpoint(
+            checkpoint, dataset, parts, folder / "calibrated", progress=True
+        ).fitted.report
+        checkpoint = folder / "calibrated"
+    # float32 on torch: the figures must not depend on what else is installed.
+    predictor = load_predictor(checkpoint, backend="torch", precision="float32")
     table = config.groups or (folder / "groups.csv" if (folder / "groups.csv").is_file() else None)
     figures = {}
     for part in PARTS:
@@ -124,6 +136,7 @@ def run_experiment(experiment: Experiment, folder: Path, *, command: str | None 
         "seed": config.seed,
         **{key: record[key] for key in ("fields", "epochs", "best", "seconds")},
         "figures": figures,
+        "calibration": calibration,
         "backend": predictor.description,
         **{key: record[key] for key in ("command", "commit", "date", "versions")},
     }

@@ -17,8 +17,6 @@ from typing import TYPE_CHECKING, Any
 from leuk_hf.errors import DataError, LeukError
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from leuk_hf.backends import Predictor
     from leuk_hf.checkpoint_calibration import Seen
 
@@ -66,16 +64,9 @@ def run(arguments: Arguments, command: str) -> dict[str, Any]:
     import numpy as np
 
     from leuk_hf import checkpoint_io
-    from leuk_hf.checkpoint_calibration import (
-        Options,
-        calibrate,
-        compare_scores,
-        measure_refusal,
-        relit,
-        save_calibrated,
-        see,
-    )
-    from leuk_hf.data import load_smears, read_image, without_decoding
+    from leuk_hf.calibration_run import calibrate_checkpoint, images_of
+    from leuk_hf.checkpoint_calibration import Options, compare_scores, measure_refusal, see
+    from leuk_hf.data import load_smears
     from leuk_hf.evaluation import merge_results
     from leuk_hf.labels import CLASS_NAMES
     from leuk_hf.model import LeukDenseNet
@@ -96,37 +87,21 @@ def run(arguments: Arguments, command: str) -> dict[str, Any]:
     predictor = TorchPredictor(model, fast=True, precision="float32")
     names = None if model.class_names == CLASS_NAMES else model.class_names
     dataset = load_smears(arguments.source, class_names=names, progress=True)
-    rows, labels = without_decoding(dataset), np.asarray(dataset["label"])
     parts = {name: read_split(arguments.split, dataset, name) for name in ("train", "calibration")}
     if arguments.fields and arguments.fields < len(parts["train"]):
         chosen = np.linspace(0, len(parts["train"]) - 1, arguments.fields).round().astype(int)
         parts["train"] = parts["train"][chosen]
     if arguments.part:
         parts[arguments.part] = read_split(arguments.split, dataset, arguments.part)
-    side = predictor.preprocessor.sufficient_side
-
-    def images(indices: np.ndarray) -> Iterator[Image.Image]:
-        return (read_image(rows[index], reduce_to=side) for index in indices.tolist())
-
-    def both(name: str, offset: int) -> tuple[Seen, Seen, np.ndarray]:
-        generator = np.random.default_rng((arguments.seed, offset))
-        size = arguments.batch_size
-        seen = see(predictor, images(parts[name]), batch_size=size, progress=name)
-        changed = (relit(image, generator) for image in images(parts[name]))
-        again = see(predictor, changed, batch_size=size, progress=f"{name}, in another light")
-        return seen, again, labels[parts[name]]
-
-    training, calibration = both("train", 0), both("calibration", 1)
-    fitted = calibrate(model, training, calibration, options)
-    save_calibrated(fitted.model, source, arguments.output)
+    calibrated = calibrate_checkpoint(source, dataset, parts, arguments.output, options=options, progress=True)
+    training, calibration = calibrated.training, calibrated.calibration
     _copy_companions(source, arguments.output)
-    entry = dict(fitted.report)
+    entry = dict(calibrated.fitted.report)
     foreign = {str(folder): _see_folder(predictor, folder, arguments.batch_size) for folder in arguments.foreign}
     reloaded = LeukDenseNet.from_pretrained(arguments.output)
     if arguments.part:
-        usable = see(
-            predictor, images(parts[arguments.part]), batch_size=arguments.batch_size, progress=arguments.part
-        )
+        fields = images_of(predictor, dataset, parts[arguments.part])
+        usable = see(predictor, fields, batch_size=arguments.batch_size, progress=arguments.part)
         results = _results(reloaded, usable, dataset.select(parts[arguments.part]))
         entry[f"{arguments.part}_part"] = results.summary(seed=arguments.seed)
     else:

@@ -38,7 +38,9 @@ class Arguments:
         jobs: Runs at a time; they share the cores.
         cache: Folder for the decoded fields; empty: in the Hugging Face cache.
         seed: The first seed; folds all have it.
-        smoke: Tiny networks, for trying the command.
+        calibrate: Fit temperature, prediction sets and refusal of every run to its calibration part first (needs
+            pip install -e ".[calibrate]").
+        smoke: Tiny networks, uncalibrated, for trying the command.
     """
 
     source: str
@@ -59,11 +61,14 @@ class Arguments:
     jobs: int = 1
     cache: Path | None = None
     seed: int = 0
+    calibrate: bool = True
     smoke: bool = False
 
 
 def run(arguments: Arguments, command: str) -> tuple[str, dict[str, str]]:
     """Run, compare and write; gives the Markdown that is printed, and what failed."""
+    import importlib.util
+
     from leuk_hf import cross_validation
     from leuk_hf.evaluation import check_results, merge_results
     from leuk_hf.experiment_jobs import run_experiments
@@ -94,7 +99,10 @@ def run(arguments: Arguments, command: str) -> tuple[str, dict[str, str]]:
         groups=arguments.groups,
         split=arguments.split,
         cache=arguments.cache,
+        calibrated=arguments.calibrate and not arguments.smoke,
     )
+    if any(each.calibrated for each in experiments) and importlib.util.find_spec("crepes") is None:
+        raise DataError('crepes is not installed; run: pip install -e ".[calibrate]", or give --no-calibrate')
     record = arguments.output / "experiments.json"
     results = arguments.results or arguments.output / "results.json"
     check_results(results)  # before hours of training

@@ -1,0 +1,90 @@
+"""Calibrating a checkpoint on the parts of a data set: the forward passes that `checkpoint_calibration` fits to."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from datasets import Dataset
+from PIL import Image
+
+from leuk_hf.checkpoint_calibration import Calibration, Options, Seen, calibrate, relit, save_calibrated, see
+from leuk_hf.data import read_image, without_decoding
+from leuk_hf.model import LeukDenseNet
+from leuk_hf.torch_backend import TorchPredictor
+
+Part = tuple[Seen, Seen, np.ndarray]  # fields, their copies in another light, labels
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class CalibrationRun:
+    """What a calibration saw and gave.
+
+    Args:
+        fitted: The filled model and the report.
+        training: Of the part that the network was trained on.
+        calibration: Of the part that was kept for this.
+    """
+
+    fitted: Calibration
+    training: Part
+    calibration: Part
+
+
+def calibrate_checkpoint(
+    source: str | Path | None,
+    dataset: Dataset,
+    parts: dict[str, np.ndarray],
+    folder: Path,
+    *,
+    options: Options = Options(),  # noqa: B008 - frozen
+    progress: bool = False,
+) -> CalibrationRun:
+    """Fit everything to the parts train and calibration and write the filled checkpoint.
+
+    Args:
+        source: Checkpoint: folder, Hub id, or None for the shipped one.
+        dataset: From `load_smears`.
+        parts: Part name -> row indices; train and calibration are used.
+        folder: Receives config.json and model.safetensors; may be the checkpoint's own.
+        options: How.
+        progress: Show bars.
+
+    Raises:
+        DataError: If a class has no calibration field, or crepes is not installed.
+        ValueError: If there are too few training fields for the dimensions.
+    """
+    model = LeukDenseNet.from_pretrained(source)
+    predictor = TorchPredictor(model, fast=True, precision="float32")
+    training, calibration = (
+        _see_twice(predictor, dataset, parts[name], name, options, progress) for name in ("train", "calibration")
+    )
+    fitted = calibrate(model, training, calibration, options)
+    save_calibrated(fitted.model, source, folder)
+    return CalibrationRun(fitted, training, calibration)
+
+
+def images_of(predictor: TorchPredictor, dataset: Dataset, rows: np.ndarray) -> Iterator[Image.Image]:
+    """Decode some fields one by one, at a size that is enough for the network.
+
+    Args:
+        predictor: Of the network.
+        dataset: From `load_smears`.
+        rows: Which of them.
+    """
+    encoded, side = without_decoding(dataset), predictor.preprocessor.sufficient_side
+    return (read_image(encoded[row], reduce_to=side) for row in rows.tolist())
+
+
+def _see_twice(
+    predictor: TorchPredictor, dataset: Dataset, rows: np.ndarray, name: str, options: Options, progress: bool
+) -> Part:
+    generator: Any = np.random.default_rng((options.seed, ("train", "calibration").index(name)))
+    size = options.batch_size
+    seen = see(predictor, images_of(predictor, dataset, rows), batch_size=size, progress=name if progress else None)
+    changed = (relit(image, generator) for image in images_of(predictor, dataset, rows))
+    again = see(predictor, changed, batch_size=size, progress=f"{name}, in another light" if progress else None)
+    return seen, again, np.asarray(dataset["label"])[rows]
