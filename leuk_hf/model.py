@@ -10,7 +10,6 @@ Source: Huang et al., Densely Connected Convolutional Networks, https://arxiv.or
 """
 
 # No `from __future__ import annotations` here: the Hub mixin reads the annotations of __init__ as types.
-import dataclasses
 import hashlib
 import inspect
 import json
@@ -33,6 +32,7 @@ from leuk_hf.in_distribution import InDistribution
 from leuk_hf.labels import CLASS_NAMES
 from leuk_hf.leukocyte_view import LeukocyteNetwork, LeukocytePool, erase_background, opacity
 from leuk_hf.model_card import render_model_card
+from leuk_hf.model_config import config_of
 from leuk_hf.preprocessing import Preprocessor
 
 IMAGENET_REPOSITORY = "timm/densenet121.tv_in1k"
@@ -240,35 +240,7 @@ class LeukDenseNet(
     @property
     def config(self) -> dict[str, Any]:
         """What config.json holds: our settings, and what timm alone needs to load the weights."""
-        settings = {
-            "schema_version": checkpoint_io.SCHEMA_VERSION,
-            **self.settings,
-            "class_names": list(self.class_names),
-            "preprocessor": dataclasses.asdict(self.preprocessor),
-            "conformal_quantiles": list(self.conformal_quantiles),
-            "refusal_limits": dataclasses.asdict(self.refusal_limits),
-        }
-        size = self.preprocessor.image_size
-        is_stock = self.view == "field" and self.output_stride == 32 and not self.in_distribution.dims
-        return {
-            "architecture": "densenet121" if is_stock else "leuk_hf_densenet121",
-            "num_classes": len(self.class_names),
-            "num_features": self.num_features,
-            "model_args": dict(self.architecture),
-            "pretrained_cfg": {
-                "input_size": [3, size, size],
-                "fixed_input_size": False,
-                "interpolation": self.preprocessor.interpolation,
-                "crop_pct": 1.0,
-                "crop_mode": "squash",
-                "mean": list(self.preprocessor.mean),
-                "std": list(self.preprocessor.std),
-                "label_names": list(self.class_names),
-                "first_conv": "features.conv0",
-                "classifier": "classifier",
-            },
-            "leuk_hf": settings,
-        }
+        return config_of(self.settings, self.architecture, self.num_features)
 
     def save_pretrained(  # type: ignore[override]
         self,
