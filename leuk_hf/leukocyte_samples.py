@@ -125,9 +125,9 @@ def _in_other_light(field: np.ndarray, pool: SamplePool, generator: np.random.Ge
     light = np.array((generator.uniform(0.85, 1.15), 1, generator.uniform(0.85, 1.15))) * generator.uniform(0.5, 1.5)
     field = cv2.transform(field, np.diag(light))
     colouring = chance()
-    if colouring < 0.3:
+    if colouring < 0.4:  # the hardest: pale leukocytes are hardly darker than red cells
         field = perturbations.grey(field)
-    elif colouring < 0.5:
+    elif colouring < 0.55:
         field = perturbations.hue(field, generator.uniform(-30, 30))
     if chance() < 0.4:
         field = perturbations.blur(field, max(0.15, generator.uniform(0, 2.5)))

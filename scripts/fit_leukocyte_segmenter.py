@@ -36,7 +36,7 @@ class Arguments:
     output: Path
     backgrounds: tuple[Path, ...] = ()
     image_size: int = 160
-    steps: int = 2000
+    steps: int = 6000
     batch_size: int = 12
     learning_rate: float = 3e-3
     seed: int = 0
