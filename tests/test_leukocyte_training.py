@@ -78,7 +78,8 @@ def test_canvases_depend_on_the_key_alone_and_say_whose_cells_they_hold():
     # The last field has no leukocytes: others fill its canvas.
     drawn = np.concatenate([dataset[epoch, 6][1].numpy() for epoch in range(60)])
     counts = np.bincount(drawn[drawn != NO_FIELD], minlength=3)
-    assert counts.min() > 0.6 * counts.max() * 0.6
+    # Half of class 2 has nothing to show, so it is drawn in vain every other time.
+    assert counts[:2].min() > 0.8 * counts.max() and counts[2] > 0.36 * counts.max()
 
 
 def test_each_field_on_a_canvas_has_its_own_logits():

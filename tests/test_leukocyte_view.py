@@ -144,7 +144,7 @@ def test_closed_forms_equal_captum(fields, output_stride):
         assert maps.shape == (4, 4, 96 // output_stride, 96 // output_stride) and maps.abs().max() > 1e-3
         for target in range(4):
             expected = LayerGradCam(model, model.layer(layer)).attribute(values, target=target)[:, 0]
-            assert torch.allclose(maps[:, target], expected, atol=1e-5 * float(expected.abs().max()) + 1e-7)
+            assert torch.allclose(maps[:, target], expected, atol=1e-5 * expected.abs().max().item() + 1e-7)
             assert torch.allclose(grad_cam(model, values, target, layer)[:, 0], expected, atol=1e-6)
 
 
