@@ -17,7 +17,7 @@ from leuk_hf.protocol_tables import mean_and_spread, value_of
 from leuk_hf.training_config import DEFAULT, TrainConfig
 
 REFERENCE = "default"  # the variant without a change, which the others are compared with
-BASE: dict[str, Any] = {"image_size": 112, "canvas_size": 64, "num_epochs": 8}
+BASE: dict[str, Any] = {"image_size": 112, "num_epochs": 8}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,8 +38,9 @@ ABLATIONS: dict[str, Ablation] = {
     "whole field": Ablation(
         "Does erasing everything but the leukocytes cost or gain accuracy in other sessions, against whole fields with"
         " the augmentation of plain?",
-        {"view": "field", "augmentation": "plain", "canvas_size": None, "output_stride": 32},
+        {"weights": "scratch", "view": "field", "augmentation": "plain", "output_stride": 32},
     ),
+    "no warm-up": Ablation("Is it worth learning to measure cells before learning classes?", {"weights": "scratch"}),
     "no change of optics": Ablation(
         "Do stain, light, focus and noise drawn at random help where colour is erased anyway?",
         {"augmentation": "none"},

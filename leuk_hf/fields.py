@@ -15,7 +15,7 @@ from torch.utils.data import Sampler
 
 from leuk_hf.augmentation import Augmentation, augment, build_augmentation, sample_seed
 from leuk_hf.field_cache import CachedFields
-from leuk_hf.leukocyte_canvas import Canvas, change_optics
+from leuk_hf.leukocyte_canvas import Canvas, change_optics, draw_gap
 from leuk_hf.preprocessing import Preprocessor
 
 NO_FIELD = -100  # in the place of a label: what torch's cross-entropy leaves out
@@ -52,7 +52,7 @@ class FieldDataset(torch.utils.data.Dataset):
 
 
 class CanvasDataset(torch.utils.data.Dataset):
-    """Canvases of the cells of a few fields: (uint8 (S, S, 4), int64 (F,)), see `leuk_hf.leukocyte_canvas`.
+    """Canvases of the cells of a few fields: (uint8 (H, W, 4), int64 (F,)), see `leuk_hf.leukocyte_canvas`.
 
     The labels are those of the fields 1 to F of the canvas, `NO_FIELD` where it holds fewer. The first field is the
     key's; the others are drawn, every class as often.
@@ -62,7 +62,6 @@ class CanvasDataset(torch.utils.data.Dataset):
         cells: uint8 (N, H, W), their leukocytes, numbered (`find_labels`).
         labels: Class index of each field.
         rows: Which of them, int (N,).
-        canvas_size: S, pixels.
         fields_per_canvas: F, the most fields on one.
         optics: Whether fields are shown in another stain, light and focus (`change_optics`).
         seed: With the key (epoch, draw), decides the canvas.
@@ -75,13 +74,12 @@ class CanvasDataset(torch.utils.data.Dataset):
         labels: Sequence[int],
         rows: np.ndarray,
         *,
-        canvas_size: int,
         fields_per_canvas: int,
         optics: bool,
         seed: int,
     ) -> None:
         self.fields, self.cells, self.rows, self.seed = fields, cells, rows, seed
-        self.canvas_size, self.fields_per_canvas, self.optics = canvas_size, fields_per_canvas, optics
+        self.fields_per_canvas, self.optics = fields_per_canvas, optics
         self.labels = np.asarray(labels)[rows].tolist()
         of_class = np.asarray(self.labels)
         self._members = [np.flatnonzero(of_class == label) for label in np.unique(of_class)]
@@ -92,7 +90,9 @@ class CanvasDataset(torch.utils.data.Dataset):
     def __getitem__(self, key: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
         epoch, draw = key
         generator = np.random.default_rng(sample_seed(self.seed, epoch, draw))
-        canvas, labels = Canvas(self.canvas_size), np.full(self.fields_per_canvas, NO_FIELD)
+        size = self.fields[0].shape[0]
+        canvas = Canvas(size, gap=draw_gap(size, generator))
+        labels = np.full(self.fields_per_canvas, NO_FIELD)
         index = draw % len(self.rows)
         for _ in range(2 * self.fields_per_canvas):  # fields without leukocytes must not keep it for ever
             row = int(self.rows[index])
@@ -146,6 +146,19 @@ class EpochSampler(Sampler):
             keys.append(np.concatenate([generator.permutation(rows) + turn * self.size for turn in rounds])[:each])
         # Interleaved, so that every batch has all classes in about equal shares.
         return np.stack(keys, axis=1).ravel()[: self.size].tolist()
+
+
+def group_masks(numbers: torch.Tensor, count: int) -> torch.Tensor:
+    """Turn the last channel of canvases into one mask for each of their fields.
+
+    Args:
+        numbers: uint8 (N, H, W), 0 where there is none, else a field's number, from 1.
+        count: Most fields on a canvas, G.
+
+    Returns:
+        float32 (N, G, H, W), 0 or 1.
+    """
+    return (numbers[:, None] == torch.arange(1, count + 1, device=numbers.device)[:, None, None]).to(torch.float32)
 
 
 def to_pixel_values(

@@ -1,12 +1,14 @@
 """Training samples of the leukocytes' view: the cells of a few fields, cut out, turned and packed onto one canvas.
 
 Shared contract: fields are uint8 (H, W, 3), RGB; labels are uint8 (H, W), 0 outside and 1 to n on the cells; canvases
-are uint8 (S, S, 4): RGB, and the number of the field, from 1, that a pixel's cell is of; 0 is empty. Randomness comes
-only from the generator. Lengths are in pixels of a field 224 pixels high.
+are uint8 (S, S, C + 1): the C channels of the fields, RGB or RGB and one more, and the number of the field, from 1,
+that a pixel's cell is of; 0 is empty. Randomness comes only from the generator. Lengths are in pixels of a field 224
+pixels high.
 
 Nine tenths of a field are no leukocytes: on canvases a network learns from several times as many cells in the same
-time. Cells keep their size but for a few per cent: all fields of a lab are taken at one magnification, size tells
-classes apart, and another magnification is refused rather than guessed.
+time. Some canvases are packed and some as sparse as a field: a network that has only seen crowds takes a cell among
+glass for something else. Cells keep their size but for a few per cent: all fields of a lab are taken at one
+magnification, size tells classes apart, and another magnification is refused rather than guessed.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ _STRETCH = 1.04  # most difference between the sides of a cell
 _OUTLINE = (0.6, 1.8)  # blur of the outline before it is cut again
 _LEVEL = (0.25, 0.65)  # at which it is cut: below one half it widens, above it shrinks
 _CELLS = (3, 10)  # taken from a field, where it has so many
-_GAP = 2  # pixels between cells
+_GAP = 2  # pixels between cells at least
+_WIDEST_GAP = 0.3  # of the canvas
 _LUMA = np.array((0.299, 0.587, 0.114), dtype=np.float32)
 
 
@@ -37,14 +40,14 @@ class _Shelves:
     top: int = 1
     height: int = 0
 
-    def place(self, height: int, width: int) -> tuple[int, int] | None:
-        """Give (top, left) of the next place, or None if the canvas is full."""
-        if self.left + width >= self.size:
+    def place(self, height: int, width: int, down: int = 0, right: int = 0) -> tuple[int, int] | None:
+        """Give (top, left) of the next place, moved down and right by so much, or None if the canvas is full."""
+        if self.left + right + width >= self.size:
             self.left, self.top, self.height = 1, self.top + self.height + _GAP, 0
-        if self.left + width >= self.size or self.top + height >= self.size:
+        if self.left + right + width >= self.size or self.top + down + height >= self.size:
             return None
-        place = (self.top, self.left)
-        self.left, self.height = self.left + width + _GAP, max(self.height, height)
+        place = (self.top + down, self.left + right)
+        self.left, self.height = self.left + right + width + _GAP, max(self.height, down + height)
         return place
 
 
@@ -53,10 +56,13 @@ class Canvas:
 
     Args:
         size: Its edge in pixels.
+        gap: Most pixels between neighbouring cells; each gap is drawn.
+        channels: Of the fields, C.
     """
 
-    def __init__(self, size: int) -> None:
-        self.pixels = np.zeros((size, size, 4), dtype=np.uint8)
+    def __init__(self, size: int, *, gap: int = 0, channels: int = 3) -> None:
+        self.gap = gap
+        self.pixels = np.zeros((size, size, channels + 1), dtype=np.uint8)
         self.num_fields = 0
         self.is_full = False
         self._shelves = _Shelves(size)
@@ -65,7 +71,7 @@ class Canvas:
         """Put some cells of a field, chosen at random, where there is room.
 
         Args:
-            field: In the light and stain that the cells are to have.
+            field: uint8 (H, W, C), in the light and stain that the cells are to have.
             labels: Its cells.
             generator: Decides cells, their angles and how exactly they are cut out.
 
@@ -79,17 +85,24 @@ class Canvas:
         added = 0
         for number in numbers[:most]:
             cell, mask = _cut(field, labels == number, generator, scale=scale, blur=blur, level=level)
-            if not mask.any() or max(mask.shape) > self._shelves.size - 2 * _GAP:
+            room = self._shelves.size - 2 * _GAP - max(mask.shape)
+            if not mask.any() or room < 0:
                 continue
-            place = self._shelves.place(*mask.shape)
+            down, right = (min(int(gap), room) for gap in generator.integers(0, self.gap + 1, 2))
+            place = self._shelves.place(mask.shape[0], mask.shape[1], down, right)
             if place is None:
                 self.is_full = True
                 break
             window = self.pixels[place[0] : place[0] + mask.shape[0], place[1] : place[1] + mask.shape[1]]
-            window[mask, :3], window[mask, 3] = cell[mask], self.num_fields + 1
+            window[mask, :-1], window[mask, -1] = cell[mask], self.num_fields + 1
             added += 1
         self.num_fields += added > 0
         return added > 0
+
+
+def draw_gap(size: int, generator: np.random.Generator) -> int:
+    """Draw how far apart the cells of a canvas may lie, in pixels: small gaps are likelier than wide ones."""
+    return round(_WIDEST_GAP * size * generator.random() ** 1.5)
 
 
 def change_optics(field: np.ndarray, generator: np.random.Generator) -> np.ndarray:

@@ -87,18 +87,42 @@ def erase_background(
         outline, from 0 to 1 where the cell is deepest; and that greatest depth, the cell's radius, relative to a
         typical one.
     """
+    luminance = standardised_luminance(pixel_values, leukocytes, mean, std)
+    inside = leukocytes.sum(dim=1, keepdim=True)
+    depth, radius = depth_and_radius(inside, field_size=field_size)
+    described = [depth / radius.clamp_min(1) * inside, radius / (_TYPICAL_RADIUS * field_size) * inside]
+    return torch.cat([luminance, *described], dim=1)
+
+
+def standardised_luminance(
+    pixel_values: torch.Tensor, leukocytes: torch.Tensor, mean: torch.Tensor, std: torch.Tensor
+) -> torch.Tensor:
+    """Give luminance in standard deviations over all pixels of a field's leukocytes: (N, 1, H, W), 0 outside.
+
+    Args:
+        pixel_values: (N, 3, H, W).
+        leukocytes: Opacities (N, G, H, W) of G fields that do not touch, each standardised alone.
+        mean: (3,) that pixel_values were normalised by.
+        std: (3,) that pixel_values were normalised by.
+    """
     luma = torch.tensor(_LUMA, dtype=pixel_values.dtype, device=pixel_values.device)
     weights = (luma * std.to(pixel_values)).view(1, 3, 1, 1)
     luminance = (pixel_values * weights).sum(dim=1, keepdim=True) + (luma * mean.to(pixel_values)).sum()
     area = leukocytes.sum(dim=(2, 3), keepdim=True) + 1e-6
     centred = luminance - (luminance * leukocytes).sum(dim=(2, 3), keepdim=True) / area
     spread = ((centred.pow(2) * leukocytes).sum(dim=(2, 3), keepdim=True) / area).sqrt()
-    luminance = (centred / spread.clamp_min(_DARKEST_SPREAD) * leukocytes).sum(dim=1, keepdim=True)
-    inside = leukocytes.sum(dim=1, keepdim=True)
-    depth = depth_inside(inside, reach=max(2, round(_REACH * field_size)))
-    radius = _greatest_around(depth, round(_NEIGHBOURHOOD * field_size))
-    described = [depth / radius.clamp_min(1) * inside, radius / (_TYPICAL_RADIUS * field_size) * inside]
-    return torch.cat([luminance, *described], dim=1)
+    return (centred / spread.clamp_min(_DARKEST_SPREAD) * leukocytes).sum(dim=1, keepdim=True)
+
+
+def depth_and_radius(leukocytes: torch.Tensor, *, field_size: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Measure how deep each place lies inside of its cell, and how deep that cell is: both (N, 1, H, W), in pixels.
+
+    Args:
+        leukocytes: Opacities (N, 1, H, W).
+        field_size: Edge of a whole field in these pixels.
+    """
+    depth = depth_inside(leukocytes, reach=max(2, round(_REACH * field_size)))
+    return depth, _greatest_around(depth, round(_NEIGHBOURHOOD * field_size))
 
 
 def depth_inside(leukocytes: torch.Tensor, *, reach: int) -> torch.Tensor:

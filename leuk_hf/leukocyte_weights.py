@@ -1,4 +1,4 @@
-"""The weights of the network that finds leukocytes, which come with the package."""
+"""Weights that come with the package for others to be trained from: none of them has seen a class label."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from pathlib import Path
 from leuk_hf.checkpoint_io import read_state_dict
 from leuk_hf.leukocyte_view import LeukocyteNetwork
 
-LEUKOCYTE_WEIGHTS = Path(__file__).parent / "assets" / "leukocyte_network.safetensors"
+_ASSETS = Path(__file__).parent / "assets"
+LEUKOCYTE_WEIGHTS = _ASSETS / "leukocyte_network.safetensors"
+WARM_UP = _ASSETS / "warm_up"  # a checkpoint's folder, made by scripts/warm_up.py
 
 
 def load_leukocyte_network(network: LeukocyteNetwork) -> None:

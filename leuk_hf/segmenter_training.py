@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch.nn import functional
-from tqdm.auto import tqdm
 
 from leuk_hf.augmentation import sample_seed
 from leuk_hf.fields import to_pixel_values
+from leuk_hf.fitting import fit
 from leuk_hf.leukocyte_samples import SamplePool, draw_sample
 from leuk_hf.leukocyte_view import LeukocyteNetwork
 from leuk_hf.preprocessing import Preprocessor
-from leuk_hf.training_state import Progress, load_state, save_state
-
-_REPORT_EVERY = 100  # steps whose mean loss is kept
-_SAVE_EVERY = 200
 
 
 def fit_segmenter(
@@ -38,37 +33,16 @@ def fit_segmenter(
         The network in evaluation mode, and the mean loss of every 100 steps.
     """
     torch.manual_seed(seed)
-    network = LeukocyteNetwork()
-    optimizer = torch.optim.AdamW(network.parameters(), learning_rate, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps + 1, pct_start=0.1)
-    preprocessor, progress = Preprocessor(clahe=False), Progress()
-    if state.is_file():
-        progress = Progress(**load_state(state, network, optimizer))
-        schedule.load_state_dict(progress.scheduler)
-    network.train()
-    with tqdm(total=steps, initial=progress.steps, desc="Fitting", unit="step") as bar:
-        while progress.steps < steps:
-            generator = np.random.default_rng(sample_seed(seed, progress.steps, 0))
-            fields, masks = zip(*(draw_sample(pool, generator) for _ in range(batch_size)), strict=True)
-            pixel_values = to_pixel_values(torch.from_numpy(np.stack(fields)), preprocessor, channels_last=False)
-            loss = segmentation_loss(network(pixel_values), torch.from_numpy(np.stack(masks))[:, None].float())
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            progress.steps += 1
-            progress.loss_sum += loss.item()
-            bar.update()
-            if progress.steps % _REPORT_EVERY == 0 or progress.steps == steps:
-                count = (progress.steps - 1) % _REPORT_EVERY + 1
-                progress.rows.append({"step": progress.steps, "loss": progress.loss_sum / count})
-                bar.set_postfix(loss=f"{progress.rows[-1]['loss']:.3f}")
-                progress.loss_sum = 0.0
-            if progress.steps % _SAVE_EVERY == 0:
-                progress.scheduler = schedule.state_dict()
-                save_state(state, network, optimizer, dataclasses.asdict(progress))
-    state.unlink(missing_ok=True)
-    return network.eval(), [row["loss"] for row in progress.rows]
+    network, preprocessor = LeukocyteNetwork(), Preprocessor(clahe=False)
+
+    def loss_of(step: int) -> torch.Tensor:
+        generator = np.random.default_rng(sample_seed(seed, step, 0))
+        fields, masks = zip(*(draw_sample(pool, generator) for _ in range(batch_size)), strict=True)
+        pixel_values = to_pixel_values(torch.from_numpy(np.stack(fields)), preprocessor, channels_last=False)
+        return segmentation_loss(network(pixel_values), torch.from_numpy(np.stack(masks))[:, None].float())
+
+    losses = fit(network, loss_of, steps=steps, learning_rate=learning_rate, weight_decay=0.01, state=state)
+    return network, losses
 
 
 def segmentation_loss(logits: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:

@@ -27,7 +27,7 @@ from leuk_hf.augmentation import sample_seed
 from leuk_hf.data import class_names_of, load_smears, without_decoding
 from leuk_hf.errors import TrainingError
 from leuk_hf.field_cache import CachedFields, cached_fields
-from leuk_hf.fields import NO_FIELD, to_pixel_values
+from leuk_hf.fields import NO_FIELD, group_masks, to_pixel_values
 from leuk_hf.files import write_json, write_text
 from leuk_hf.leukocyte_labels import find_labels
 from leuk_hf.model import LeukDenseNet
@@ -112,8 +112,10 @@ def train(config: TrainConfig, *, command: str | None = None) -> dict[str, Any]:
     if fields.note:
         accelerator.print(fields.note)
     cells = None
-    if (model.leukocytes is None) != (config.canvas_size is None):
-        raise TrainingError(f"the weights see the {model.view}; give --canvas-size with the view of leukocytes alone")
+    if model.leukocytes is None and config.augmentation == "default":
+        raise TrainingError("augmentation default is for the view of leukocytes; give another, or --view leukocytes")
+    if model.leukocytes is not None and config.progressive_sizes:
+        raise TrainingError("networks that see leukocytes alone train at one size; leave out --progressive-sizes")
     if model.leukocytes is not None:
         model.leukocytes.requires_grad_(False)  # found beforehand, as they are in every later run of the model
         cells = find_labels(model, fields, progress=bars)
@@ -223,6 +225,8 @@ class _Run:
                     logits, targets, label_smoothing=self.config.label_smoothing, ignore_index=NO_FIELD
                 )
                 accelerator.backward(loss)
+                if self.config.max_grad_norm is not None and accelerator.sync_gradients:
+                    accelerator.clip_grad_norm_(self.wrapped.parameters(), self.config.max_grad_norm)
                 self.prepared_optimizer.step()
                 self.prepared_optimizer.zero_grad()
             right = (logits.argmax(dim=1) == targets).sum() / (targets != NO_FIELD).sum()
@@ -324,8 +328,7 @@ class _Run:
         if fields.shape[-1] == 3:
             return (pixel_values,)
         # Canvases bring the number of each cell's field as a fourth channel; whole fields are searched by the network.
-        numbers = torch.arange(1, self.config.fields_per_canvas + 1, device=fields.device)
-        return pixel_values, (fields[..., 3][:, None] == numbers[:, None, None]).to(pixel_values.dtype)
+        return pixel_values, group_masks(fields[..., 3], self.config.fields_per_canvas)
 
     def _out_of_patience(self) -> bool:
         config, progress = self.config, self.progress

@@ -24,7 +24,8 @@ class TrainConfig:
         recipe: Name of the recipe the defaults come from.
         source_split: Split of a Hub data set; empty: all its splits.
         source_revision: Branch, tag or commit of a Hub data set.
-        weights: Starting weights: scratch, imagenet, shipped, a checkpoint folder, or a Hub id.
+        weights: Starting weights: scratch, imagenet, shipped, warm-up (of scripts/warm_up.py, which knows leukocytes
+            but no classes), a checkpoint folder, or a Hub id.
         weights_revision: Branch, tag or commit when weights is a Hub id.
         class_names: Class folders in index order; "folders" takes them as they are; empty: the four classes.
         image_size: Edge in pixels; empty: that of the starting weights, 224 from scratch.
@@ -33,10 +34,10 @@ class TrainConfig:
         augmentation: Training transforms; of view leukocytes "default" or none.
         view: What the network sees: the field, or its leukocytes alone; empty: as the starting weights, the field from
             scratch.
-        output_stride: Pixels for each place of the last block, 32 or 16; from scratch only.
-        canvas_size: Train on canvases of this edge, in pixels, packed with the cells of a few fields; needed with the
-            view of leukocytes, and only then. Validation is on whole fields.
-        fields_per_canvas: Most fields whose cells share a canvas; in an epoch every field begins one.
+        output_stride: Pixels for each place of the last block, 32 or 16; empty: as the starting weights, 32 from
+            scratch.
+        fields_per_canvas: Most fields whose cells share a canvas, which networks that see leukocytes alone are trained
+            on; in an epoch every field begins one. Validation is on whole fields.
         balanced_sampling: Draw as many fields of each class.
         weight_averaging: Validate and keep the exponential moving average of the weights with this decay per step, in
             (0, 1); 0: the weights themselves.
@@ -46,6 +47,7 @@ class TrainConfig:
         schedule: step (every step_epochs epochs times step_factor), one-cycle (over the run), or constant.
         step_epochs: Epochs between drops of the step schedule.
         step_factor: Factor of each drop of the step schedule.
+        max_grad_norm: Gradients are shortened to this norm; empty: as they are.
         label_smoothing: Share of each target spread over all classes, in [0, 1).
         num_epochs: Most epochs to train.
         patience: Stop after this many epochs without a better validation; empty: never.
@@ -90,9 +92,8 @@ class TrainConfig:
     annotation_removal: bool | None = None
     augmentation: Augmentation = "plain"
     view: Literal["field", "leukocytes"] | None = None
-    output_stride: int = 32
-    canvas_size: int | None = None
-    fields_per_canvas: int = 3
+    output_stride: int | None = None
+    fields_per_canvas: int = 8
     balanced_sampling: bool = False
     weight_averaging: float = 0.0
     optimizer: Literal["adam", "adamw"] = "adamw"
@@ -101,6 +102,7 @@ class TrainConfig:
     schedule: Literal["step", "one-cycle", "constant"] = "one-cycle"
     step_epochs: int = 7
     step_factor: float = 0.1
+    max_grad_norm: float | None = None
     label_smoothing: float = 0.05
     num_epochs: int = 8
     patience: int | None = None
@@ -148,6 +150,8 @@ class TrainConfig:
             raise TrainingError(f"step_factor is {self.step_factor}; give a factor in (0, 1]")
         if self.fold < 0:
             raise TrainingError(f"fold is {self.fold}; give a whole number of at least 0")
+        if self.max_grad_norm is not None and not (math.isfinite(self.max_grad_norm) and self.max_grad_norm > 0):
+            raise TrainingError(f"max_grad_norm is {self.max_grad_norm}; give a number above 0, or leave it out")
         if not 0 <= self.label_smoothing < 1:
             raise TrainingError(f"label_smoothing is {self.label_smoothing}; give a share in [0, 1)")
         blocks = len(self.block_config)
@@ -159,16 +163,8 @@ class TrainConfig:
         self._check_progressive_sizes(least)
         if not 0 <= self.weight_averaging < 1:
             raise TrainingError(f"weight_averaging is {self.weight_averaging}; give a decay in [0, 1)")
-        if self.output_stride not in (16, 32):
+        if self.output_stride not in (None, 16, 32):
             raise TrainingError(f"output_stride is {self.output_stride}; give 16 or 32")
-        if self.canvas_size is not None and (self.canvas_size < least or self.progressive_sizes):
-            raise TrainingError(
-                f"canvas_size is {self.canvas_size}; give at least {least}, and leave out progressive_sizes"
-            )
-        if self.view == "field" and self.canvas_size is not None:
-            raise TrainingError(f"canvas_size is {self.canvas_size}; leave it out where the whole field is seen")
-        if (self.view == "leukocytes" or self.augmentation == "default") and self.canvas_size is None:
-            raise TrainingError("leukocytes alone are trained on packed on canvases; give --canvas-size, such as 96")
         if self.patience is not None and self.patience < 1:
             raise TrainingError(f"patience is {self.patience}; give at least 1, or leave it out")
 
@@ -231,18 +227,19 @@ CLASSIC = TrainConfig(
 DEFAULT = TrainConfig(
     output=Path("runs/default"),
     recipe="default",
+    weights="warm-up",
     view="leukocytes",
     clahe=False,  # its tiles carry the background's contrast into the leukocytes
     image_size=160,
-    canvas_size=96,
     output_stride=16,
     augmentation="default",
     balanced_sampling=True,
     weight_averaging=0.995,
+    max_grad_norm=2.0,
     learning_rate=1.5e-3,
-    batch_size=16,
+    batch_size=8,
     weight_decay=0.05,
-    num_epochs=24,
+    num_epochs=4,
 )
 RECIPES: dict[str, TrainConfig] = {"default": DEFAULT, "plain": PLAIN, "classic": CLASSIC}
 
@@ -262,7 +259,6 @@ def smoke_config(config: TrainConfig) -> TrainConfig:
         output=SMOKE_OUTPUT,
         weights="scratch",
         image_size=64,
-        canvas_size=None if config.canvas_size is None else 64,
         growth_rate=8,
         block_config=(2, 2, 2, 2),
         num_epochs=4,

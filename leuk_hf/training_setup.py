@@ -22,7 +22,7 @@ from leuk_hf.field_cache import CachedFields
 from leuk_hf.fields import CanvasDataset, EpochSampler, FieldDataset
 from leuk_hf.group_table import parts_by_protocol, read_groups, write_groups
 from leuk_hf.groups import find_groups
-from leuk_hf.leukocyte_weights import load_leukocyte_network
+from leuk_hf.leukocyte_weights import WARM_UP, load_leukocyte_network
 from leuk_hf.model import LeukDenseNet
 from leuk_hf.preprocessing import Preprocessor
 from leuk_hf.split_table import parts_of_table
@@ -99,7 +99,9 @@ def starting_model(config: TrainConfig, class_names: tuple[str, ...]) -> tuple[L
         CheckpointError: If the starting weights cannot be had.
     """
     changes: dict[str, Any] = {}
-    view = {} if config.view is None else {"view": config.view}
+    view: dict[str, Any] = {} if config.view is None else {"view": config.view}
+    if config.output_stride is not None:
+        view["output_stride"] = config.output_stride
     if config.image_size is not None:
         changes["image_size"] = config.image_size
     if config.clahe is not None:
@@ -110,7 +112,6 @@ def starting_model(config: TrainConfig, class_names: tuple[str, ...]) -> tuple[L
         settings: dict[str, Any] = {
             "class_names": class_names,
             "preprocessor": dataclasses.replace(Preprocessor(), **changes),
-            "output_stride": config.output_stride,
             **view,
         }
         if config.view == "leukocytes":
@@ -124,12 +125,12 @@ def starting_model(config: TrainConfig, class_names: tuple[str, ...]) -> tuple[L
         if model.leukocytes is not None:
             load_leukocyte_network(model.leukocytes)
         return model, config.weights
-    source = None if config.weights == "shipped" else config.weights
+    source = {"shipped": None, "warm-up": WARM_UP}.get(config.weights, config.weights)
     origin = LeukDenseNet.from_pretrained(source, revision=config.weights_revision)
     if config.view not in (None, origin.view):
         raise TrainingError(f"the weights see the {origin.view}, not the {config.view}; leave out --view")
     preprocessor = dataclasses.replace(origin.preprocessor, **changes)
-    return origin.adapted(class_names=class_names, preprocessor=preprocessor), config.weights
+    return origin.adapted(class_names=class_names, preprocessor=preprocessor, **view), config.weights
 
 
 def choose_precision(asked: str) -> str:
@@ -196,8 +197,8 @@ def build_loader(
     dataset: FieldDataset | CanvasDataset
     if training and cells is not None:
         dataset = CanvasDataset(
-            fields, cells, labels, rows, canvas_size=config.canvas_size or len(fields[0]),
-            fields_per_canvas=config.fields_per_canvas, optics=config.augmentation == "default", seed=config.seed,
+            fields, cells, labels, rows, fields_per_canvas=config.fields_per_canvas,
+            optics=config.augmentation == "default", seed=config.seed,
         )  # fmt: skip
     else:
         augmentation = config.augmentation if training else "none"

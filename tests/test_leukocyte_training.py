@@ -17,7 +17,7 @@ from leuk_hf.data import load_smears
 from leuk_hf.errors import DataError, TrainingError
 from leuk_hf.field_cache import CachedFields
 from leuk_hf.fields import NO_FIELD, CanvasDataset, EpochSampler
-from leuk_hf.leukocyte_canvas import Canvas, change_optics
+from leuk_hf.leukocyte_canvas import Canvas, change_optics, draw_gap
 from leuk_hf.leukocyte_samples import SamplePool, draw_sample
 from leuk_hf.leukocyte_weights import LEUKOCYTE_WEIGHTS
 from leuk_hf.model import LeukDenseNet
@@ -65,10 +65,27 @@ def test_a_full_canvas_takes_no_more_and_numbers_its_fields():
     assert not Canvas(64).add(FIELD, np.zeros((96, 96), np.uint8), generator)
 
 
+def test_gaps_leave_cells_where_there_is_room_and_make_canvases_sparse():
+    cells = (disc(40, 40, 10) > 0).astype(np.uint8)
+    shares, gaps = [], []
+    for gap in (0, 12, 40):
+        canvas, generator = Canvas(128, gap=gap), np.random.default_rng(1)
+        while not canvas.is_full:
+            canvas.add(FIELD, cells, generator)
+        mask = canvas.pixels[..., 3] > 0
+        assert cv2.connectedComponents(mask.astype(np.uint8))[0] - 1 == canvas.num_fields
+        assert not mask[0].any() and not mask[:, 0].any()
+        shares.append(mask.mean())
+        gaps.append(np.flatnonzero(mask.any(axis=0))[0])
+    assert shares[0] > 1.5 * shares[1] > 2 * shares[2] > 0
+    drawn = [draw_gap(128, np.random.default_rng(seed)) for seed in range(300)]
+    assert min(drawn) == 0 and 30 < max(drawn) <= 38 and np.median(drawn) < 19
+
+
 def test_canvases_depend_on_the_key_alone_and_say_whose_cells_they_hold():
     cells = np.stack([(disc(40, 40, 10) > 0).astype(np.uint8)] * 6 + [np.zeros((96, 96), np.uint8)])
     fields = CachedFields(None, pixels=np.stack([FIELD] * 7))
-    options = {"canvas_size": 96, "fields_per_canvas": 4, "optics": True, "seed": 3}
+    options = {"fields_per_canvas": 4, "optics": True, "seed": 3}
     dataset = CanvasDataset(fields, cells, [0, 0, 0, 1, 1, 2, 2], np.arange(7), **options)
     pixels, labels = dataset[0, 5]
     assert pixels.shape == (96, 96, 4) and labels.shape == (4,) and labels.dtype == torch.int64
@@ -147,7 +164,7 @@ def test_a_stopped_fit_goes_on_as_if_it_had_not(tmp_path, monkeypatch):
     pool = SamplePool(np.ascontiguousarray(fields), masks, fields[:0])
     options = {"steps": 6, "batch_size": 2, "learning_rate": 1e-3, "seed": 0}
     whole, losses = fit_segmenter(pool, **options, state=tmp_path / "whole.safetensors")
-    monkeypatch.setattr("leuk_hf.segmenter_training._SAVE_EVERY", 2)
+    monkeypatch.setattr("leuk_hf.fitting._SAVE_EVERY", 2)
     drawn = []
 
     def stopping(*arguments):
@@ -274,11 +291,20 @@ def test_a_resumed_default_run_ends_with_the_same_weights(config, tmp_path, monk
     [
         ({"weight_averaging": 1.0}, "weight_averaging is 1.0; give a decay"),
         ({"output_stride": 8}, "output_stride is 8; give 16 or 32"),
-        ({"canvas_size": None}, "give --canvas-size"),
-        ({"canvas_size": 8}, "canvas_size is 8; give at least 32"),
-        ({"view": "field"}, "canvas_size"),
     ],
 )
 def test_impossible_configs_are_refused_in_one_sentence(config, changes, reason):
     with pytest.raises(TrainingError, match=reason):
         dataclasses.replace(config, **changes).check()
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"view": "field"}, "augmentation default is for the view of leukocytes"),
+        ({"progressive_sizes": (32, 64)}, "leave out --progressive-sizes"),
+    ],
+)
+def test_what_a_view_cannot_be_trained_with_is_refused(config, tmp_path, changes, reason):
+    with pytest.raises(TrainingError, match=reason):
+        train(dataclasses.replace(config, output=tmp_path, **changes))

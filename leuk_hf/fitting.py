@@ -1,0 +1,78 @@
+"""Fitting a network to samples that are drawn as it goes: one process, resumable to the same result."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel
+from tqdm.auto import tqdm
+
+from leuk_hf.training_state import Progress, load_state, save_state
+
+_REPORT_EVERY = 100  # steps whose mean loss is kept
+_SAVE_EVERY = 200
+_MOST_GRADIENT = 2.0  # norm beyond which a step's gradient is shortened
+
+
+def fit(
+    network: nn.Module,
+    loss_of: Callable[[int], torch.Tensor],
+    *,
+    steps: int,
+    learning_rate: float,
+    weight_decay: float,
+    state: Path,
+    average: AveragedModel | None = None,
+) -> list[float]:
+    """Fit a network, or go on with a fit that was stopped.
+
+    Args:
+        network: Changed in place; ends in evaluation mode.
+        loss_of: Step, from 0 -> its loss; all randomness must come from the step.
+        steps: Of AdamW, one-cycle.
+        learning_rate: Peak.
+        weight_decay: Of AdamW.
+        state: File to resume by; removed at the end.
+        average: Of the network's weights, updated after every step.
+
+    Returns:
+        The mean loss of every 100 steps.
+
+    Raises:
+        TrainingError: If the state does not fit.
+    """
+    optimizer = torch.optim.AdamW(network.parameters(), learning_rate, weight_decay=weight_decay, fused=True)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps + 1, pct_start=0.1)
+    progress = Progress()
+    if state.is_file():
+        progress = Progress(**load_state(state, network, optimizer, average))
+        schedule.load_state_dict(progress.scheduler)
+    network.train()
+    with tqdm(total=steps, initial=progress.steps, desc="Fitting", unit="step") as bar:
+        while progress.steps < steps:
+            loss = loss_of(progress.steps)
+            optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(network.parameters(), _MOST_GRADIENT)
+            optimizer.step()
+            schedule.step()
+            if average is not None:
+                average.update_parameters(network)
+            progress.steps += 1
+            progress.loss_sum += loss.item()
+            bar.update()
+            if progress.steps % _REPORT_EVERY == 0 or progress.steps == steps:
+                count = (progress.steps - 1) % _REPORT_EVERY + 1
+                progress.rows.append({"step": progress.steps, "loss": progress.loss_sum / count})
+                bar.set_postfix(loss=f"{progress.rows[-1]['loss']:.3f}")
+                progress.loss_sum = 0.0
+            if progress.steps % _SAVE_EVERY == 0:
+                progress.scheduler = schedule.state_dict()
+                save_state(state, network, optimizer, dataclasses.asdict(progress), average)
+    state.unlink(missing_ok=True)
+    network.eval()
+    return [row["loss"] for row in progress.rows]
