@@ -10,7 +10,9 @@ from huggingface_hub import ModelCard, ModelCardData
 
 from leuk_hf._version import __version__
 from leuk_hf.audit_tables import BASELINES, audit_table, baseline_table
+from leuk_hf.claims import claims_text
 from leuk_hf.data_tables import data_text
+from leuk_hf.explanation_tables import explanations_text
 from leuk_hf.protocol_tables import comparison_text, is_comparison
 from leuk_hf.speed_tables import speed_text
 
@@ -39,12 +41,16 @@ def render_model_card(
         results: Content of the results.json that belongs to the weights; without it the card says that no
             evaluation is recorded.
     """
+    settings = config["leuk_hf"]
     return ModelCard.from_template(
         card_data=card_data,
         template_str=template_path().read_text(encoding="utf-8"),
-        settings=config["leuk_hf"],
+        settings=settings,
+        refuses=any(limit is not None for limit in settings["refusal_limits"].values()),
         results_table=results_table(results) if results else None,
+        claims=claims_text(results or {}),
         audit=audit_text(results or {}),
+        explanations=explanations_text(results or {}),
         baselines=baselines_text(results or {}),
         data=data_text(results or {}),
         speed=speed_text(results or {}),

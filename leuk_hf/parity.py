@@ -16,7 +16,9 @@ from PIL import Image
 
 from leuk_hf import prediction
 from leuk_hf.backends import Outputs, Predictor
+from leuk_hf.conformal import near_quantile
 from leuk_hf.errors import DataError
+from leuk_hf.field_checks import FieldMeasures, near_limit
 from leuk_hf.prediction import Prediction, in_batches, interpret, measures_of
 
 MARGIN = 0.01
@@ -36,7 +38,14 @@ class _Tally:
         self.correlations: list[float] = []
         self.differing: list[dict[str, Any]] = []
 
-    def add(self, name: str, found: Prediction, expected: Prediction, maps: tuple[np.ndarray, np.ndarray]) -> None:
+    def add(
+        self,
+        name: str,
+        found: Prediction,
+        expected: Prediction,
+        maps: tuple[np.ndarray, np.ndarray],
+        measures: FieldMeasures,
+    ) -> None:
         gap = max(abs(found.probabilities[label] - expected.probabilities[label]) for label in expected.probabilities)
         score = abs(found.in_distribution_score - expected.in_distribution_score)
         self.largest["probability"] = max(self.largest["probability"], gap)
@@ -49,16 +58,23 @@ class _Tally:
         if gap > self.margin:
             kinds.append("probability")
         if set(found.prediction_set) != set(expected.prediction_set):
-            near = near_set_threshold(expected.probabilities.values(), self.margin)
+            near = self._near_set_threshold(expected)
             kinds.append("set_near_threshold" if near else "set")
         if (found.answered, found.reasons) != (expected.answered, expected.reasons):
             near = abs(max(expected.probabilities.values()) - prediction.CLOSE_CALL) <= self.margin
+            near = near or near_limit(measures, self.predictor.refusal_limits, self.margin)
             kinds.append("verdict_near_threshold" if near else "verdict")
         for kind in kinds:
             self.counts[kind] += 1
         if kinds:
             labels = {"reference": expected.label, "found": found.label}
             self.differing.append({"file": name, "differs_in": kinds, **labels, "probability_difference": gap})
+
+    def _near_set_threshold(self, expected: Prediction) -> bool:
+        quantiles = self.predictor.conformal_quantiles
+        if not quantiles:
+            return near_set_threshold(expected.probabilities.values(), self.margin)
+        return near_quantile(np.array(list(expected.probabilities.values())), quantiles, self.margin)
 
     def summary(self, count: int) -> dict[str, Any]:
         return {
@@ -91,7 +107,7 @@ def compare(
         others: Name -> predictor of the same checkpoint.
         fields: (name, RGB image) pairs; only one batch of them is held at a time.
         batch_size: Fields per forward pass.
-        margin: Of probabilities, and around thresholds.
+        margin: Of probabilities, and around thresholds; relative to those of refusal.
 
     Returns:
         JSON types: reference, margin, backends: name -> predictor, num_fields, differing (counts by kind, and fields:
@@ -112,8 +128,8 @@ def compare(
         expected = _answers(reference, batch, pixel_values)
         for tally in tallies.values():
             found = _answers(tally.predictor, batch, pixel_values)
-            for (name, _), (one, one_map), (other, other_map) in zip(batch, found, expected, strict=True):
-                tally.add(name, one, other, (one_map, other_map))
+            for (name, _), (one, one_map, _), (other, other_map, measures) in zip(batch, found, expected, strict=True):
+                tally.add(name, one, other, (one_map, other_map), measures)
         count += len(batch)
     if not count:
         raise DataError("there is no field to compare; give some")
@@ -125,7 +141,7 @@ def compare(
 
 
 def near_set_threshold(probabilities: Iterable[float], margin: float) -> bool:
-    """Tell whether a prediction set hangs on less than a margin.
+    """Tell whether the prediction set of a checkpoint without conformal quantiles hangs on less than a margin.
 
     Args:
         probabilities: Of all classes.
@@ -165,10 +181,11 @@ def correlation(actual: np.ndarray, expected: np.ndarray) -> float:
 
 def _answers(
     predictor: Predictor, batch: list[tuple[str, Image.Image]], pixel_values: np.ndarray
-) -> list[tuple[Prediction, np.ndarray]]:
+) -> list[tuple[Prediction, np.ndarray, FieldMeasures]]:
     outputs: Outputs = predictor.run(pixel_values)
     answers = []
     for row, (_, image) in enumerate(batch):
         measures = measures_of(predictor, outputs, row, pixel_values, image)
-        answers.append((interpret(predictor, outputs.logits[row], image, measures=measures), outputs.maps[row]))
+        answer = interpret(predictor, outputs.logits[row], image, measures=measures)
+        answers.append((answer, outputs.maps[row], measures))
     return answers

@@ -67,6 +67,8 @@ def run(arguments: Arguments, command: str) -> dict[str, Any]:
     dataset = without_decoding(load_smears(arguments.source, progress=True))
     fields = cached_fields(dataset, model.preprocessor, folder=arguments.cache, progress=True)
     cells = find_labels(model, fields, progress=True)
+    if not cells.any():
+        raise DataError(f"no leukocyte was found in {arguments.source}; give stained smear fields")
     pool_first(model)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     arguments.output.mkdir(parents=True, exist_ok=True)

@@ -22,21 +22,22 @@ REAL = Path(__file__).parents[2] / "shared" / "data" / "leukemia" / "Original"
 class Fixed(Predictor):
     """Gives prepared probabilities and maps, one row per field, in order."""
 
-    def __init__(self, probabilities, maps=None, identity="one"):
+    def __init__(self, probabilities, maps=None, identity="one", scores=None, quantiles=(), limits=RefusalLimits()):  # noqa: B008
         settings = {
             "class_names": NAMES,
             "preprocessor": Preprocessor(image_size=32),
             "temperature": 1.0,
             "cam_layer": "denseblock4",
             "view": "field",
-            "conformal_quantiles": (),
-            "refusal_limits": RefusalLimits(),
+            "conformal_quantiles": quantiles,
+            "refusal_limits": limits,
         }
         super().__init__("torch", settings, "denseblock4")
         self.logits = np.log(np.array(probabilities, dtype=np.float64))
         shape = (len(self.logits), 4, 2, 2)
         self.maps = np.arange(np.prod(shape), dtype=np.float32).reshape(shape) if maps is None else maps
         self.position, self._identity, self.batches = 0, identity, []
+        self.scores = np.zeros(len(self.logits)) if scores is None else np.array(scores)
 
     description = "fixed"
     cam_layers = ("denseblock4",)
@@ -51,9 +52,7 @@ class Fixed(Predictor):
     def _run(self, pixel_values):
         rows = slice(self.position, self.position + len(pixel_values))
         self.position, self.batches = rows.stop, [*self.batches, len(pixel_values)]
-        return Outputs(
-            self.logits[rows], self.maps[rows], np.zeros((len(pixel_values), 1)), np.zeros(len(pixel_values)), None
-        )
+        return Outputs(self.logits[rows], self.maps[rows], np.zeros((len(pixel_values), 1)), self.scores[rows], None)
 
 
 def fields(count):
@@ -111,6 +110,24 @@ def test_known_differences_are_counted_and_named():
         "6.png": ["set_near_threshold"],
     }
     assert found["differing"]["fields"][0]["reference"] == "a" and found["differing"]["fields"][0]["found"] == "b"
+
+
+def test_fitted_quantiles_and_limits_have_their_own_thresholds():
+    calibrated = {"quantiles": (0.3, 0.07, 0.3, 0.3), "limits": RefusalLimits(lowest_in_distribution_score=-10.0)}
+    expected = [[0.9, 0.08, 0.01, 0.01], [0.85, 0.13, 0.01, 0.01], [0.9, 0.08, 0.01, 0.01], [0.9, 0.08, 0.01, 0.01]]
+    found = [[0.91, 0.069, 0.011, 0.01], [0.9, 0.06, 0.02, 0.02], [0.9, 0.08, 0.01, 0.01], [0.9, 0.08, 0.01, 0.01]]
+    reference = Fixed(expected, scores=[0, 0, -9.95, -9.0], **calibrated)
+    other = Fixed(found, scores=[0, 0, -10.05, -11.0], **calibrated)
+    entry = compare(reference, {"other": other}, fields(4))["backends"]["other"]
+    named = {row["file"]: row["differs_in"] for row in entry["differing"]["fields"]}
+    # 0.08 is within 0.01 of its class's quantile and 0.13 is not; -9.95 is within a hundredth of its limit.
+    assert named == {
+        "0.png": ["probability", "set_near_threshold"],
+        "1.png": ["probability", "set"],
+        "2.png": ["verdict_near_threshold"],
+        "3.png": ["verdict"],
+    }
+    assert entry["largest_score_difference"] == pytest.approx(2)
 
 
 def test_map_differences_are_relative_to_the_field():

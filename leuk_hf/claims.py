@@ -1,0 +1,228 @@
+"""Which sentence about a checkpoint each of its figures supports, and which it does not, from results.json alone.
+
+Shared contract: a sentence is chosen by the bound of the figure's 95 % interval that speaks against it, so that few
+fields say less, never more. A figure that was not measured gives no sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from leuk_hf.audit_findings import REMOVED
+from leuk_hf.protocol_tables import is_comparison
+
+KNOWS_NOTHING = 0.35  # balanced accuracy up to which four classes count as guessed
+LOST_ALONE = 0.03  # balanced accuracy that may be lost where leukocytes stand alone
+FEW_CHANGED = 0.05
+MOST_RIGHT = 0.90  # share right in another light that counts as unharmed
+FOLLOWS = 0.95
+SMALL_ERROR = 0.02  # expected calibration error
+COVERED = 0.92  # lower bound of a class's coverage
+_LIGHT = ("grey", "brightness x0.6", "brightness x1.2", "brightness x1.4")
+
+Claim = tuple[str, str, str]  # sentence, figure, what it does not show
+
+
+def claims_text(results: dict[str, Any]) -> str:
+    """Write the sentences that results.json supports as Markdown; empty without any.
+
+    Args:
+        results: Content of a results.json.
+    """
+    claims = [claim for rule in _RULES for claim in rule(results)]
+    if not claims:
+        return ""
+    lines = ["| the figures say | figure (95 % interval) | they do not show |", "|---|---|---|"]
+    return "\n".join([*lines, *(f"| {' | '.join(claim)} |" for claim in claims)])
+
+
+def _accuracy(results: dict[str, Any]) -> Iterator[Claim]:
+    for protocol, entry in results.get("protocols", {}).items():
+        if is_comparison(entry):
+            continue
+        figure = f"balanced accuracy {_show(entry['metrics']['balanced_accuracy'])}, {entry['num_fields']} test fields"
+        yield (
+            f"It tells the classes apart on fields like those it was trained on (protocol `{protocol}`).",
+            figure,
+            "How it does on slides of another session, laboratory or patient.",
+        )
+
+
+def _other_sessions(results: dict[str, Any]) -> Iterator[Claim]:
+    for entry in results.get("protocols", {}).values():
+        if not is_comparison(entry) or entry["protocol"] not in ("reference", "acquisition") or entry["without"]:
+            continue
+        recipes = {name: recipe["metrics"]["balanced_accuracy"] for name, recipe in entry["recipes"].items()}
+        figure = "; ".join(f"{name}: {_show(value)}" for name, value in recipes.items())
+        yield (
+            f"So often its recipe is right in sessions that were left out (protocol `{entry['protocol']}`, balanced).",
+            figure,
+            "Other patients: the sessions of a class may be of the same ones; nothing in the data tells.",
+        )
+
+
+def _leukocytes_needed(rows: dict[str, Any]) -> Iterator[Claim]:
+    present = [rows[name] for name in REMOVED if name in rows]
+    if not present:
+        return
+    worst = max(present, key=lambda row: row["balanced_accuracy"]["value"])
+    needed = _high(worst["balanced_accuracy"]) <= KNOWS_NOTHING
+    sentence = (
+        "Without leukocytes it does not know the class" if needed else "It names classes also without leukocytes"
+    )
+    refused = f", refused {_show(worst['refused'])}" if worst.get("refused") else ""
+    yield (
+        f"{sentence}.",
+        f"balanced accuracy {_show(worst['balanced_accuracy'])} with every leukocyte removed{refused}",
+        "That it reads in them what a haematologist reads.",
+    )
+
+
+def _leukocytes_suffice(rows: dict[str, Any]) -> Iterator[Claim]:
+    if (alone := rows.get("leukocytes only, on grey")) is None:
+        return
+    clean = rows["as it is"]["balanced_accuracy"]
+    enough = alone["balanced_accuracy"]["value"] >= clean["value"] - LOST_ALONE
+    yield (
+        "Leukocytes are enough for it." if enough else "Leukocytes alone are not enough for it.",
+        f"balanced accuracy {_show(alone['balanced_accuracy'])} on leukocytes alone, {_show(clean)} on whole fields",
+        "Which property of them decides.",
+    )
+
+
+def _follows_leukocytes(rows: dict[str, Any]) -> Iterator[Claim]:
+    if (moved := rows.get("leukocytes on another class's background")) is None:
+        return
+    follows = _low(moved["accuracy"]) >= FOLLOWS
+    yield (
+        "On another background its label stays with the leukocytes."
+        if follows
+        else "On another background its label does not always stay with the leukocytes.",
+        f"stays {_show(moved['accuracy'])}, goes with the background {_show(moved['followed_donor'])}",
+        "What it does on backgrounds of other laboratories.",
+    )
+
+
+def _bears_light(rows: dict[str, Any]) -> Iterator[Claim]:
+    if (coloured := rows.get("colours of another class")) is not None:
+        kept = _high(coloured["changed"]) <= FEW_CHANGED
+        yield (
+            "Colour hardly moves it." if kept else "Colour still moves it.",
+            f"changed {_show(coloured['changed'])} in another class's colours",
+            "Stains that change which structures are visible.",
+        )
+    present = {name: rows[name]["accuracy"] for name in _LIGHT if name in rows}
+    if present:
+        name, worst = min(present.items(), key=lambda item: item[1]["value"])
+        yield (
+            "It bears another light." if _low(worst) >= MOST_RIGHT else "In another light it is right less often.",
+            f"accuracy {_show(worst)} at the worst of {len(present)} changes ({name})",
+            "Cameras and lamps that change more than this.",
+        )
+
+
+def _probabilities(results: dict[str, Any]) -> Iterator[Claim]:
+    for name, part in _calibrated(results):
+        error = part["metrics"].get("expected_calibration_error")
+        if error is not None:
+            small = _high(error) <= SMALL_ERROR
+            yield (
+                "Its probabilities mean what they say." if small else "Its probabilities are roughly right.",
+                f"expected calibration error {_show(error)} (`{name}`)",
+                "Probabilities in other laboratories, where the mix of classes and the slides differ.",
+            )
+        covered = {label: row["coverage"] for label, row in part["per_class"].items() if row.get("coverage")}
+        sets = part.get("prediction_sets", {})
+        if covered and "mean_size" in sets:
+            label, worst = min(covered.items(), key=lambda item: item[1]["value"])
+            holds = min(_low(each) for each in covered.values()) >= COVERED
+            yield (
+                "The prediction set holds the true class, of each class, about as often as promised."
+                if holds
+                else "The prediction set may hold the true class less often than promised.",
+                f"coverage {_show(worst)} at worst ({label}), mean size {sets['mean_size']['value']:.2f}",
+                "Coverage on fields that are not drawn like the calibration fields.",
+            )
+
+
+def _refusals(results: dict[str, Any]) -> Iterator[Claim]:
+    for entry in results.get("calibration", {}).values():
+        others = {name: each for name, each in entry["refusal"].items() if name != "usable"}
+        if others:
+            figure = "; ".join(
+                f"{name.rstrip('/').split('/')[-1]}: {100 * each['refused']:.1f} % refused, AUROC {each['auroc']:.3f}"
+                for name, each in others.items()
+            )
+            yield (
+                "It refuses images that are no such smear.",
+                f"{figure}; usable fields refused: {100 * entry['refusal']['usable']['refused']:.1f} %",
+                "That what it answers is a usable smear: other kinds of junk were not tried.",
+            )
+
+
+def _explanations(results: dict[str, Any]) -> Iterator[Claim]:
+    for name, entry in results.get("explanations", {}).items():
+        chosen = entry["chosen"]
+        if chosen is None:
+            yield (
+                "No map is shown to be true to it.",
+                f"no gain over random blocks ({name})",
+                "That its maps are false.",
+            )
+            continue
+        own = next(one for one in entry["maps"] if all(one[key] == chosen[key] for key in ("method", "layer")))
+        shares = [
+            f"{label} {figures['of_perfect']['value']:.2f}"
+            for label, figures in own["classes"].items()
+            if label != "all" and figures.get("of_perfect", {}).get("value") is not None
+        ]
+        yield (
+            "Its map lies on leukocytes, and what it shows matters for the answer.",
+            f"{', '.join(shares)} of what a perfect map on the same grid reaches ({chosen['method']},"
+            f" {chosen['layer']})",
+            "What about a leukocyte decides; where only leukocytes can be seen, a map on them is no merit.",
+        )
+
+
+def _of_audit(rule: Callable[[dict[str, Any]], Iterator[Claim]]) -> Callable[[dict[str, Any]], Iterator[Claim]]:
+    def over(results: dict[str, Any]) -> Iterator[Claim]:
+        for report in results.get("audit", {}).values():
+            if "rows" in report:
+                yield from rule(report["rows"])
+
+    return over
+
+
+_RULES = (
+    _accuracy,
+    _other_sessions,
+    *map(_of_audit, (_leukocytes_needed, _leukocytes_suffice, _follows_leukocytes, _bears_light)),
+    _probabilities,
+    _refusals,
+    _explanations,
+)
+
+
+def _calibrated(results: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, entry in results.get("calibration", {}).items():
+        if "test_part" in entry:
+            yield name, entry["test_part"]
+
+
+def _low(figure: dict[str, Any]) -> float:
+    return figure["value"] if figure["interval"] is None else figure["interval"][0]
+
+
+def _high(figure: dict[str, Any]) -> float:
+    return figure["value"] if figure["interval"] is None else figure["interval"][1]
+
+
+def _show(figure: dict[str, Any] | None) -> str:
+    if figure is None or figure["value"] is None:
+        return "not defined"
+    value = f"{100 * figure['value']:.1f} %"
+    if figure["interval"] is None:
+        return value
+    low, high = figure["interval"]
+    return f"{value} ({100 * low:.1f}-{100 * high:.1f})"

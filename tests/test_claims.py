@@ -1,0 +1,96 @@
+"""Sentences about a checkpoint: chosen by the bound that speaks against them, silent where nothing was measured."""
+
+from __future__ import annotations
+
+import pytest
+
+from leuk_hf.claims import claims_text
+
+
+def figure(value, low=None, high=None):
+    return {"value": value, "interval": None if low is None else [low, high]}
+
+
+def audit_row(balanced=None, accuracy=None, changed=None, followed=None, refused=None):
+    return {"balanced_accuracy": balanced, "accuracy": accuracy, "changed": changed, "followed_donor": followed,
+            "refused": refused}  # fmt: skip
+
+
+def audited(rows):
+    return {"audit": {"one": {"rows": {"as it is": audit_row(figure(0.98), figure(0.98)), **rows}}}}
+
+
+def test_nothing_measured_nothing_said():
+    assert claims_text({}) == "" and claims_text({"audit": {"baselines": {"protocols": {}}}, "protocols": {}}) == ""
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        # The upper bound decides, not the value.
+        ({"leukocytes removed, inpainted": audit_row(figure(0.30, 0.25, 0.35))}, "Without leukocytes it does not"),
+        ({"leukocytes removed, inpainted": audit_row(figure(0.30, 0.25, 0.36))}, "It names classes also without"),
+        ({"leukocytes only, on grey": audit_row(figure(0.951, 0.90, 0.98))}, "Leukocytes are enough"),
+        ({"leukocytes only, on grey": audit_row(figure(0.949, 0.90, 0.98))}, "Leukocytes alone are not enough"),
+        ({"leukocytes on another class's background": audit_row(accuracy=figure(0.97, 0.95, 0.99),
+                                                                followed=figure(0.01))}, "label stays with"),
+        ({"leukocytes on another class's background": audit_row(accuracy=figure(0.97, 0.94, 0.99),
+                                                                followed=figure(0.01))}, "does not always stay"),
+        ({"colours of another class": audit_row(changed=figure(0.03, 0.01, 0.05))}, "Colour hardly moves it"),
+        ({"colours of another class": audit_row(changed=figure(0.03, 0.01, 0.051))}, "Colour still moves it"),
+        ({"grey": audit_row(accuracy=figure(0.95, 0.9, 0.98))}, "It bears another light"),
+        ({"grey": audit_row(accuracy=figure(0.95, 0.89, 0.98))}, "right less often"),
+    ],
+)  # fmt: skip
+def test_the_bound_that_speaks_against_a_sentence_decides(rows, said):
+    text = claims_text(audited(rows))
+    assert said in text and len(text.splitlines()) == 3
+
+
+def test_the_worst_removal_and_the_worst_light_are_shown():
+    rows = {
+        "leukocytes removed, inpainted": audit_row(figure(0.26, 0.2, 0.3), refused=figure(0.99, 0.9, 1)),
+        "leukocytes removed, background cloned": audit_row(figure(0.31, 0.28, 0.34), refused=figure(0.97, 0.9, 1)),
+        "grey": audit_row(accuracy=figure(0.93)),
+        "brightness x1.4": audit_row(accuracy=figure(0.92)),
+    }
+    text = claims_text(audited(rows))
+    assert "31.0 % (28.0-34.0) with every leukocyte removed, refused 97.0 % (90.0-100.0)" in text
+    assert "accuracy 92.0 % at the worst of 2 changes (brightness x1.4)" in text
+
+
+def test_calibration_sessions_and_explanations():
+    part = {
+        "metrics": {"expected_calibration_error": figure(0.012, 0.008, 0.019)},
+        "prediction_sets": {"mean_size": figure(1.04)},
+        "per_class": {"a": {"coverage": figure(0.97, 0.93, 0.99)}, "b": {"coverage": figure(0.96, 0.91, 0.99)}},
+    }
+    refusal = {
+        "usable": {"refused": 0.021},
+        "some/photos": {"refused": 0.99, "auroc": 0.9987},
+    }
+    balanced = {"metrics": {"balanced_accuracy": figure(0.87, 0.84, 0.9)}}
+    own = {"balanced_accuracy": figure(0.99, 0.98, 1.0)}
+    maps = [
+        {"method": "grad_cam", "layer": "leukocyte_pool",
+         "classes": {"a": {"of_perfect": figure(0.93)}, "all": {"of_perfect": figure(0.9)}}},
+        {"method": "grad_cam", "layer": "norm5", "classes": {"a": {"of_perfect": figure(0.1)}}},
+    ]  # fmt: skip
+    results = {
+        "protocols": {
+            "grouped": {"metrics": own, "num_fields": 280},
+            "reference, by recipe": {"protocol": "reference", "without": [], "recipes": {"default": balanced}},
+        },
+        "calibration": {"split": {"test_part": part, "refusal": refusal}},
+        "explanations": {"test": {"chosen": {"method": "grad_cam", "layer": "leukocyte_pool"}, "maps": maps}},
+    }
+    lines = claims_text(results).splitlines()[2:]
+    assert len(lines) == 6
+    assert "99.0 % (98.0-100.0), 280 test fields" in lines[0] and "default: 87.0 % (84.0-90.0)" in lines[1]
+    assert "mean what they say" in lines[2] and "1.2 % (0.8-1.9)" in lines[2]
+    # Class b's lower bound is below 0.92.
+    assert "may hold the true class less often" in lines[3] and "96.0 % (91.0-99.0) at worst (b)" in lines[3]
+    assert "photos: 99.0 % refused, AUROC 0.999; usable fields refused: 2.1 %" in lines[4]
+    assert "a 0.93 of what a perfect map" in lines[5] and "all 0.9" not in lines[5]
+    results["explanations"]["test"]["chosen"] = None
+    assert "No map is shown to be true" in claims_text(results)
