@@ -60,6 +60,10 @@ ABLATIONS: dict[str, Ablation] = {
     "output stride 32": Ablation(
         "Does a last block with a quarter of the places tell cells apart as well?", {"output_stride": 32}
     ),
+    "canvases only": Ablation(
+        "Is it needed to see whole fields, too, as they are met later?", {"whole_field_share": 0.0}
+    ),
+    "whole fields only": Ablation("Is it needed to see canvases at all?", {"whole_field_share": 1.0}),
     "one field a canvas": Ablation(
         "Is it better to see more cells of one field at a time than cells of more fields?", {"fields_per_canvas": 1}
     ),

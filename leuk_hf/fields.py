@@ -15,7 +15,7 @@ from torch.utils.data import Sampler
 
 from leuk_hf.augmentation import Augmentation, augment, build_augmentation, sample_seed
 from leuk_hf.field_cache import CachedFields
-from leuk_hf.leukocyte_canvas import Canvas, change_optics, draw_gap
+from leuk_hf.leukocyte_canvas import Canvas, change_optics, draw_gap, turn_field
 from leuk_hf.preprocessing import Preprocessor
 
 NO_FIELD = -100  # in the place of a label: what torch's cross-entropy leaves out
@@ -55,7 +55,7 @@ class CanvasDataset(torch.utils.data.Dataset):
     """Canvases of the cells of a few fields: (uint8 (H, W, 4), int64 (F,)), see `leuk_hf.leukocyte_canvas`.
 
     The labels are those of the fields 1 to F of the canvas, `NO_FIELD` where it holds fewer. The first field is the
-    key's; the others are drawn, every class as often.
+    key's; the others are drawn, every class as often. Some samples are whole fields, as they are met later.
 
     Args:
         fields: Enhanced fields of the whole data set.
@@ -63,6 +63,7 @@ class CanvasDataset(torch.utils.data.Dataset):
         labels: Class index of each field.
         rows: Which of them, int (N,).
         fields_per_canvas: F, the most fields on one.
+        whole_field_share: Share of the samples that are one whole field.
         optics: Whether fields are shown in another stain, light and focus (`change_optics`).
         seed: With the key (epoch, draw), decides the canvas.
     """
@@ -75,11 +76,13 @@ class CanvasDataset(torch.utils.data.Dataset):
         rows: np.ndarray,
         *,
         fields_per_canvas: int,
+        whole_field_share: float,
         optics: bool,
         seed: int,
     ) -> None:
         self.fields, self.cells, self.rows, self.seed = fields, cells, rows, seed
         self.fields_per_canvas, self.optics = fields_per_canvas, optics
+        self.whole_field_share = whole_field_share
         self.labels = np.asarray(labels)[rows].tolist()
         of_class = np.asarray(self.labels)
         self._members = [np.flatnonzero(of_class == label) for label in np.unique(of_class)]
@@ -94,16 +97,22 @@ class CanvasDataset(torch.utils.data.Dataset):
         canvas = Canvas(size, gap=draw_gap(size, generator))
         labels = np.full(self.fields_per_canvas, NO_FIELD)
         index = draw % len(self.rows)
+        if generator.random() < self.whole_field_share:
+            labels[0], row = self.labels[index], int(self.rows[index])
+            whole = turn_field(self._shown(row, generator), self.cells[row], generator)
+            return torch.from_numpy(whole), torch.from_numpy(labels)
         for _ in range(2 * self.fields_per_canvas):  # fields without leukocytes must not keep it for ever
             row = int(self.rows[index])
-            field = change_optics(self.fields[row], generator) if self.optics else self.fields[row]
-            if canvas.add(field, self.cells[row], generator):
+            if canvas.add(self._shown(row, generator), self.cells[row], generator):
                 labels[canvas.num_fields - 1] = self.labels[index]
             if canvas.is_full or canvas.num_fields == self.fields_per_canvas:
                 break
             members = self._members[generator.integers(len(self._members))]
             index = int(members[generator.integers(len(members))])
         return torch.from_numpy(canvas.pixels), torch.from_numpy(labels)
+
+    def _shown(self, row: int, generator: np.random.Generator) -> np.ndarray:
+        return change_optics(self.fields[row], generator) if self.optics else self.fields[row]
 
 
 class EpochSampler(Sampler):

@@ -1,4 +1,5 @@
-"""Training samples of the leukocytes' view: the cells of a few fields, cut out, turned and packed onto one canvas.
+"""Training samples of the leukocytes' view: the cells of a few fields, cut out, turned and packed onto one canvas, or
+whole fields.
 
 Shared contract: fields are uint8 (H, W, 3), RGB; labels are uint8 (H, W), 0 outside and 1 to n on the cells; canvases
 are uint8 (S, S, C + 1): the C channels of the fields, RGB or RGB and one more, and the number of the field, from 1,
@@ -98,6 +99,23 @@ class Canvas:
             added += 1
         self.num_fields += added > 0
         return added > 0
+
+
+def turn_field(field: np.ndarray, labels: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Show a whole field as a canvas of its own: turned, perhaps mirrored, its leukocytes cut out anew.
+
+    Args:
+        field: uint8 (H, H, C).
+        labels: Its cells.
+        generator: Decides the turn and how exactly leukocytes are cut out.
+
+    Returns:
+        uint8 (H, H, C + 1).
+    """
+    blur = generator.uniform(*_OUTLINE) * min(labels.shape) / REFERENCE_EDGE
+    cut = cv2.GaussianBlur((labels > 0).astype(np.float32), (0, 0), blur) > generator.uniform(*_LEVEL)
+    turned = np.rot90(np.dstack([field, cut.astype(np.uint8)]), int(generator.integers(4)))
+    return np.ascontiguousarray(turned[:, ::-1] if generator.random() < 0.5 else turned)
 
 
 def draw_gap(size: int, generator: np.random.Generator) -> int:

@@ -38,6 +38,7 @@ class TrainConfig:
             scratch.
         fields_per_canvas: Most fields whose cells share a canvas, which networks that see leukocytes alone are trained
             on; in an epoch every field begins one. Validation is on whole fields.
+        whole_field_share: Share of such a network's samples that are whole fields instead, in [0, 1].
         balanced_sampling: Draw as many fields of each class.
         weight_averaging: Validate and keep the exponential moving average of the weights with this decay per step, in
             (0, 1); 0: the weights themselves.
@@ -94,6 +95,7 @@ class TrainConfig:
     view: Literal["field", "leukocytes"] | None = None
     output_stride: int | None = None
     fields_per_canvas: int = 8
+    whole_field_share: float = 0.5
     balanced_sampling: bool = False
     weight_averaging: float = 0.0
     optimizer: Literal["adam", "adamw"] = "adamw"
@@ -163,6 +165,8 @@ class TrainConfig:
         self._check_progressive_sizes(least)
         if not 0 <= self.weight_averaging < 1:
             raise TrainingError(f"weight_averaging is {self.weight_averaging}; give a decay in [0, 1)")
+        if not 0 <= self.whole_field_share <= 1:
+            raise TrainingError(f"whole_field_share is {self.whole_field_share}; give a share in [0, 1]")
         if self.output_stride not in (None, 16, 32):
             raise TrainingError(f"output_stride is {self.output_stride}; give 16 or 32")
         if self.patience is not None and self.patience < 1:

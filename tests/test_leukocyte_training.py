@@ -17,7 +17,7 @@ from leuk_hf.data import load_smears
 from leuk_hf.errors import DataError, TrainingError
 from leuk_hf.field_cache import CachedFields
 from leuk_hf.fields import NO_FIELD, CanvasDataset, EpochSampler
-from leuk_hf.leukocyte_canvas import Canvas, change_optics, draw_gap
+from leuk_hf.leukocyte_canvas import Canvas, change_optics, draw_gap, turn_field
 from leuk_hf.leukocyte_samples import SamplePool, draw_sample
 from leuk_hf.leukocyte_weights import LEUKOCYTE_WEIGHTS
 from leuk_hf.model import LeukDenseNet
@@ -85,7 +85,7 @@ def test_gaps_leave_cells_where_there_is_room_and_make_canvases_sparse():
 def test_canvases_depend_on_the_key_alone_and_say_whose_cells_they_hold():
     cells = np.stack([(disc(40, 40, 10) > 0).astype(np.uint8)] * 6 + [np.zeros((96, 96), np.uint8)])
     fields = CachedFields(None, pixels=np.stack([FIELD] * 7))
-    options = {"fields_per_canvas": 4, "optics": True, "seed": 3}
+    options = {"fields_per_canvas": 4, "whole_field_share": 0.0, "optics": True, "seed": 3}
     dataset = CanvasDataset(fields, cells, [0, 0, 0, 1, 1, 2, 2], np.arange(7), **options)
     pixels, labels = dataset[0, 5]
     assert pixels.shape == (96, 96, 4) and labels.shape == (4,) and labels.dtype == torch.int64
@@ -97,6 +97,37 @@ def test_canvases_depend_on_the_key_alone_and_say_whose_cells_they_hold():
     counts = np.bincount(drawn[drawn != NO_FIELD], minlength=3)
     # Half of class 2 has nothing to show, so it is drawn in vain every other time.
     assert counts[:2].min() > 0.8 * counts.max() and counts[2] > 0.36 * counts.max()
+
+
+def test_whole_fields_keep_their_layout_under_turns_and_mirrors():
+    cells = (disc(30, 60, 12) > 0).astype(np.uint8) * 7
+    marked = np.where(cells[..., None] > 0, FIELD, 0).astype(np.uint8)
+    seen = set()
+    for seed in range(80):
+        shown = turn_field(marked, cells, np.random.default_rng(seed))
+        assert shown.shape == (96, 96, 4) and set(np.unique(shown[..., 3])) == {0, 1}
+        images = [np.rot90(marked, turn) for turn in range(4)]
+        images += [image[:, ::-1] for image in images]
+        matching = [index for index, image in enumerate(images) if np.array_equal(image, shown[..., :3])]
+        assert len(matching) == 1
+        seen.add(matching[0])
+        inside = shown[..., :3].any(axis=-1)
+        assert np.abs(int(shown[..., 3].sum()) - int(inside.sum())) < 0.35 * inside.sum()
+        assert not shown[..., 3][~cv2.dilate(inside.astype(np.uint8), np.ones((7, 7), np.uint8)).astype(bool)].any()
+    assert seen == set(range(8))
+
+
+def test_some_samples_are_whole_fields():
+    cells = np.stack([(disc(40, 40, 10) > 0).astype(np.uint8)] * 4)
+    fields = CachedFields(None, pixels=np.stack([FIELD] * 4))
+    options = {"fields_per_canvas": 4, "optics": False, "seed": 0}
+    for share, expected in ((0.0, 0), (1.0, 40), (0.25, 10)):
+        dataset = CanvasDataset(fields, cells, [0, 1, 2, 3], np.arange(4), whole_field_share=share, **options)
+        samples = [dataset[epoch, 1] for epoch in range(40)]
+        # A canvas is black where there is no cell, a field is not.
+        whole = [(pixels, labels) for pixels, labels in samples if pixels[..., :3][pixels[..., 3] == 0].any()]
+        assert abs(len(whole) - expected) <= (6 if 0 < share < 1 else 0)
+        assert all(labels.tolist() == [1, NO_FIELD, NO_FIELD, NO_FIELD] for _, labels in whole)
 
 
 def test_each_field_on_a_canvas_has_its_own_logits():
@@ -290,6 +321,8 @@ def test_a_resumed_default_run_ends_with_the_same_weights(config, tmp_path, monk
     ("changes", "reason"),
     [
         ({"weight_averaging": 1.0}, "weight_averaging is 1.0; give a decay"),
+        ({"whole_field_share": 1.5}, "whole_field_share is 1.5; give a share"),
+        ({"max_grad_norm": 0.0}, "max_grad_norm is 0.0; give a number above 0"),
         ({"output_stride": 8}, "output_stride is 8; give 16 or 32"),
     ],
 )
