@@ -31,8 +31,7 @@ README_SPEED = ("inference", "training")
 def release_checkpoint(run: Path, source: str, folder: Path, *, command: str) -> tuple[Dataset, Results]:
     """Write the shipped form of a run's checkpoint and evaluate that file on the run's test part.
 
-    Convolutions and the classifier are cast once to half precision; BatchNorm stays in float32, where rounding
-    would shift whole channels. The folder receives model.safetensors, config.json, training.json, split.csv,
+    The folder receives model.safetensors, config.json, training.json, split.csv,
     results.json and README.md, the model card.
 
     Args:
@@ -58,9 +57,7 @@ def release_checkpoint(run: Path, source: str, folder: Path, *, command: str) ->
         raise DataError(f"{source} does not hold the files that {run} was trained on; give the same data")
     rows = read_split(run / "split.csv", dataset, "test")  # before anything is replaced
     model = LeukDenseNet.from_pretrained(run / "checkpoint")
-    for module in model.modules():
-        if isinstance(module, (nn.Conv2d, nn.Linear)):
-            module.half()
+    halve_precision(model)
     model.save_pretrained(folder)
     for name in (export_record.RECORD_NAME, *export_record.GRAPH_NAMES):  # of the weights before these
         (folder / name).unlink(missing_ok=True)
@@ -76,6 +73,19 @@ def release_checkpoint(run: Path, source: str, folder: Path, *, command: str) ->
     content = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     write_text(folder / "README.md", str(shipped.generate_model_card(results=content)))
     return part, results
+
+
+def halve_precision(model: nn.Module) -> None:
+    """Cast convolutions and linear layers to half precision, in place, for a file of half the size.
+
+    BatchNorm stays in float32, where rounding would shift whole channels.
+
+    Args:
+        model: To be saved next.
+    """
+    for module in model.modules():
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            module.half()
 
 
 def refresh_documents(folder: Path, readme: Path) -> None:

@@ -238,12 +238,12 @@ DEFAULT = TrainConfig(
     output_stride=16,
     augmentation="default",
     balanced_sampling=True,
-    weight_averaging=0.995,
+    weight_averaging=0.99,
     max_grad_norm=2.0,
-    learning_rate=1.5e-3,
+    learning_rate=1e-3,
     batch_size=8,
     weight_decay=0.05,
-    num_epochs=4,
+    num_epochs=8,
 )
 RECIPES: dict[str, TrainConfig] = {"default": DEFAULT, "plain": PLAIN, "classic": CLASSIC}
 
