@@ -1,7 +1,8 @@
 """Which sentence about a checkpoint each of its figures supports, and which it does not, from results.json alone.
 
 Shared contract: a sentence is chosen by the bound of the figure's 95 % interval that speaks against it, so that few
-fields say less, never more. A figure that was not measured gives no sentence.
+fields say less, never more; differences of two figures and figures without an interval are taken as they are. A figure
+that was not measured gives no sentence.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ FEW_CHANGED = 0.05
 MOST_RIGHT = 0.90  # share right in another light that counts as unharmed
 FOLLOWS = 0.95
 SMALL_ERROR = 0.02  # expected calibration error
+TOLD_APART = 0.95  # AUROC of refusal
+ON_LEUKOCYTES = 0.8  # of what a perfect map reaches
 COVERED = 0.92  # lower bound of a class's coverage
 _LIGHT = ("grey", "brightness x0.6", "brightness x1.2", "brightness x1.4")
 
@@ -154,8 +157,11 @@ def _refusals(results: dict[str, Any]) -> Iterator[Claim]:
                 f"{name.rstrip('/').split('/')[-1]}: {100 * each['refused']:.1f} % refused, AUROC {each['auroc']:.3f}"
                 for name, each in others.items()
             )
+            apart = min(each["auroc"] for each in others.values()) >= TOLD_APART
             yield (
-                "It refuses images that are no such smear.",
+                "It tells images that are no such smear from usable fields."
+                if apart
+                else "It does not tell all images that are no such smear from usable fields.",
                 f"{figure}; usable fields refused: {100 * entry['refusal']['usable']['refused']:.1f} %",
                 "That what it answers is a usable smear: other kinds of junk were not tried.",
             )
@@ -172,13 +178,17 @@ def _explanations(results: dict[str, Any]) -> Iterator[Claim]:
             )
             continue
         own = next(one for one in entry["maps"] if all(one[key] == chosen[key] for key in ("method", "layer")))
-        shares = [
-            f"{label} {figures['of_perfect']['value']:.2f}"
+        of_perfect = {
+            label: figures["of_perfect"]
             for label, figures in own["classes"].items()
             if label != "all" and figures.get("of_perfect", {}).get("value") is not None
-        ]
+        }
+        shares = [f"{label} {figure['value']:.2f}" for label, figure in of_perfect.items()]
+        low = min(map(_low, of_perfect.values()), default=0.0)
         yield (
-            "Its map lies on leukocytes, and what it shows matters for the answer.",
+            "Its map lies on leukocytes, and what it shows matters for the answer."
+            if low >= ON_LEUKOCYTES
+            else "What its map shows matters for the answer, but part of it lies beside leukocytes.",
             f"{', '.join(shares)} of what a perfect map on the same grid reaches ({chosen['method']},"
             f" {chosen['layer']})",
             "What about a leukocyte decides; where only leukocytes can be seen, a map on them is no merit.",

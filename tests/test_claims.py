@@ -92,5 +92,10 @@ def test_calibration_sessions_and_explanations():
     assert "may hold the true class less often" in lines[3] and "96.0 % (91.0-99.0) at worst (b)" in lines[3]
     assert "photos: 99.0 % refused, AUROC 0.999; usable fields refused: 2.1 %" in lines[4]
     assert "a 0.93 of what a perfect map" in lines[5] and "all 0.9" not in lines[5]
+    assert "It tells images" in lines[4] and "Its map lies on leukocytes" in lines[5]
+    refusal["some/photos"]["auroc"] = 0.94
+    maps[0]["classes"]["a"]["of_perfect"] = figure(0.93, 0.79, 0.97)
+    lines = claims_text(results).splitlines()[2:]
+    assert "It does not tell all images" in lines[4] and "part of it lies beside leukocytes" in lines[5]
     results["explanations"]["test"]["chosen"] = None
     assert "No map is shown to be true" in claims_text(results)
