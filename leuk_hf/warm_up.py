@@ -18,6 +18,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from leuk_hf import perturbations
 from leuk_hf.augmentation import sample_seed
 from leuk_hf.cell_measures import measure_places
+from leuk_hf.class_activation import evaluating
 from leuk_hf.field_cache import CachedFields
 from leuk_hf.fields import group_masks, to_pixel_values
 from leuk_hf.fitting import fit
@@ -77,7 +78,9 @@ def warm_up(
         The mean squared error of standardised measures, of every 100 steps.
     """
     size = model.preprocessor.image_size
-    grid = (size // model.output_stride,) * 2
+    with evaluating(model), torch.no_grad():
+        height, width = model.features(torch.zeros(1, 3, size, size)).shape[2:]
+    grid = (height, width)
 
     def draw(index: int, count: int) -> torch.Tensor:
         generator = np.random.default_rng(sample_seed(seed, index, 0))

@@ -34,7 +34,7 @@ class Arguments:
 
     source: str
     output: Path
-    steps: int = 1200
+    steps: int = 900
     batch_size: int = 8
     learning_rate: float = 3e-3
     seed: int = 0
