@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,27 +10,11 @@ import numpy as np
 from datasets import Dataset
 from PIL import Image
 
-from leuk_hf.checkpoint_calibration import Calibration, Options, Seen, calibrate, relit, save_calibrated, see
+from leuk_hf.checkpoint_calibration import Calibration, Options, Part, calibrate, save_calibrated
 from leuk_hf.data import read_image, without_decoding
 from leuk_hf.model import LeukDenseNet
+from leuk_hf.seen_fields import relit, see
 from leuk_hf.torch_backend import TorchPredictor
-
-Part = tuple[Seen, Seen, np.ndarray]  # fields, their copies in another light, labels
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class CalibrationRun:
-    """What a calibration saw and gave.
-
-    Args:
-        fitted: The filled model and the report.
-        training: Of the part that the network was trained on.
-        calibration: Of the part that was kept for this.
-    """
-
-    fitted: Calibration
-    training: Part
-    calibration: Part
 
 
 def calibrate_checkpoint(
@@ -42,7 +25,7 @@ def calibrate_checkpoint(
     *,
     options: Options = Options(),  # noqa: B008 - frozen
     progress: bool = False,
-) -> CalibrationRun:
+) -> Calibration:
     """Fit everything to the parts train and calibration and write the filled checkpoint.
 
     Args:
@@ -54,7 +37,7 @@ def calibrate_checkpoint(
         progress: Show bars.
 
     Raises:
-        DataError: If a class has no calibration field, or crepes is not installed.
+        DataError: If a class has no field in a part, or crepes or scikit-learn is not installed.
         ValueError: If there are too few training fields for the dimensions.
     """
     model = LeukDenseNet.from_pretrained(source)
@@ -64,7 +47,7 @@ def calibrate_checkpoint(
     )
     fitted = calibrate(model, training, calibration, options)
     save_calibrated(fitted.model, source, folder)
-    return CalibrationRun(fitted, training, calibration)
+    return fitted
 
 
 def images_of(predictor: TorchPredictor, dataset: Dataset, rows: np.ndarray) -> Iterator[Image.Image]:

@@ -1,36 +1,34 @@
 """Filling a checkpoint with what turns scores into probabilities, sets and refusals.
 
-Shared contract: training fields fit the in-distribution score; calibration fields fit temperature and quantiles and
-set the score's limit; both together set the limits of the input checks. Foreign images fit nothing. Beside every field
-a copy in another light (`relit`) describes what the score must bear: without them it refused nearly every field that
-was 20 % brighter than usual, though it could be read as well as any.
+Shared contract: training fields fit the in-distribution score and, where that is wanted, the classifier; calibration
+fields fit temperature and quantiles and set the score's limit; both together set the limits of the input checks.
+Foreign images fit nothing. Beside every field a copy in another light (`relit`) tells the score what it must bear:
+without them it refused nearly every field that was 20 % brighter than usual, though it could be read as well as any.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from safetensors import safe_open
-from tqdm.auto import tqdm
 
 from leuk_hf import checkpoint_io, export_record, metrics
-from leuk_hf import perturbations as changed
-from leuk_hf.backends import Predictor
 from leuk_hf.calibration import fit_temperature
 from leuk_hf.conformal import COVERAGE, fit_quantiles
-from leuk_hf.errors import DataError
 from leuk_hf.field_checks import FieldMeasures, fit_limits, passed_limits, refused_share
-from leuk_hf.in_distribution import DEFAULT_DIMS, InDistribution, field_statistics, fit_in_distribution
+from leuk_hf.in_distribution import DEFAULT_DIMS, InDistribution, fit_in_distribution
+from leuk_hf.last_layer import PENALTY, fit_classifier
 from leuk_hf.model import LeukDenseNet
-from leuk_hf.prediction import in_batches, measures_of, softmax
+from leuk_hf.prediction import softmax
 from leuk_hf.score_comparison import Described, candidates, compare
+from leuk_hf.seen_fields import Seen, reclassified, rescored
 
+Part = tuple[Seen, Seen, np.ndarray]  # fields, their copies in another light, labels int (N,)
 _SCORE_LIMIT = "lowest_in_distribution_score"
 
 
@@ -45,6 +43,9 @@ class Options:
         certainty: Share of draws of the calibration part in which the coverage is to hold; None: on average.
         seed: Of the copies in another light.
         batch_size: Fields per forward pass.
+        refit: Whether the classifier is fitted again, to whole training fields; None: if the network sees leukocytes
+            alone, as it was then trained mostly on canvases.
+        penalty: Of that fit, as in `fit_classifier`.
     """
 
     dims: int = DEFAULT_DIMS
@@ -53,72 +54,8 @@ class Options:
     certainty: float | None = 0.9
     seed: int = 0
     batch_size: int = 16
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Seen:
-    """What the forward pass and the input checks tell of some images.
-
-    Args:
-        described: Logits, features and statistics.
-        measures: One per image.
-    """
-
-    described: Described
-    measures: tuple[FieldMeasures, ...]
-
-
-def see(
-    predictor: Predictor, images: Iterable[Image.Image], *, batch_size: int = 16, progress: str | None = None
-) -> Seen:
-    """Run images through a network and measure them.
-
-    Args:
-        predictor: The classifier.
-        images: RGB, from `load_image`; at least one.
-        batch_size: Images per forward pass.
-        progress: Name of the bar; None shows none.
-
-    Raises:
-        DataError: If there is no image.
-    """
-    logits, features, statistics, measures = [], [], [], list[FieldMeasures]()
-    with tqdm(desc=progress, unit="image", disable=progress is None) as bar:
-        for batch in in_batches(images, batch_size):
-            pixel_values = predictor.preprocessor(batch)
-            outputs = predictor.run(pixel_values)
-            cells = None if outputs.leukocytes is None else torch.from_numpy(outputs.leukocytes)[:, None]
-            logits.append(outputs.logits)
-            features.append(outputs.features)
-            statistics.append(field_statistics(torch.from_numpy(pixel_values), cells).numpy())
-            measures += [measures_of(predictor, outputs, row, pixel_values, image) for row, image in enumerate(batch)]
-            bar.update(len(batch))
-    if not measures:
-        raise DataError("there is no image to calibrate with; give some")
-    described = Described(*(np.concatenate(parts).astype(np.float64) for parts in (logits, features, statistics)))
-    return Seen(described, tuple(measures))
-
-
-def relit(image: Image.Image, generator: np.random.Generator) -> Image.Image:
-    """Show a field as another lamp, exposure or camera would: brightness, tone curve, white balance, hue, focus.
-
-    Args:
-        image: RGB.
-        generator: Chooses which changes, and how large.
-    """
-    field = np.asarray(image)
-    if generator.random() < 0.6:
-        field = changed.brightness(field, float(generator.uniform(0.6, 1.4)))
-    if generator.random() < 0.3:
-        field = changed.gamma(field, float(np.exp(generator.uniform(-0.35, 0.35))))
-    if generator.random() < 0.3:
-        red, blue = generator.uniform(0.9, 1.1, size=2).tolist()
-        field = changed.white_balance(field, red=red, blue=blue)
-    if generator.random() < 0.3:
-        field = changed.hue(field, float(generator.uniform(-20, 20)))
-    if generator.random() < 0.2:
-        field = changed.blur(field, float(generator.uniform(0.3, 1.0)))
-    return Image.fromarray(field)
+    refit: bool | None = None
+    penalty: float = PENALTY
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -128,31 +65,49 @@ class Calibration:
     Args:
         model: A copy with everything filled in.
         report: JSON types, for results.json.
+        training: Of the part that the network was trained on, with this model's logits.
+        calibration: Of the part that was kept for this, likewise.
     """
 
     model: LeukDenseNet
     report: dict[str, Any]
+    training: Part
+    calibration: Part
 
 
 def calibrate(
     model: LeukDenseNet,
-    training: tuple[Seen, Seen, np.ndarray],
-    calibration: tuple[Seen, Seen, np.ndarray],
+    training: Part,
+    calibration: Part,
     options: Options = Options(),
 ) -> Calibration:
     """Fit everything and fill it into a copy of a network.
 
     Args:
         model: The network that saw the fields.
-        training: Fields of the training part, their relit copies, and their labels int (N,).
-        calibration: The same of the calibration part.
+        training: What the network told of the part that it was trained on.
+        calibration: The same of the part that was kept for this.
         options: How.
 
     Raises:
-        DataError: If a class has no calibration field, or crepes is not installed.
+        DataError: If a class has no field in a part, or crepes or scikit-learn is not installed.
         ValueError: If there are too few training fields for the dimensions.
     """
     (known, known_relit, known_labels), (held, held_relit, held_labels) = training, calibration
+    before = softmax(held.described.logits / model.temperature)
+    classifier: dict[str, torch.Tensor] = {}
+    refit = model.view == "leukocytes" if options.refit is None else options.refit
+    if refit:
+        weight, bias = fit_classifier(
+            np.concatenate([known.described.features, known_relit.described.features]),
+            np.concatenate([known_labels, known_labels]),
+            num_classes=len(model.class_names),
+            penalty=options.penalty,
+        )
+        classifier = {"classifier.weight": weight, "classifier.bias": bias}
+        known, known_relit, held, held_relit = (
+            reclassified(each, weight, bias) for each in (known, known_relit, held, held_relit)
+        )
     temperature = fit_temperature(held.described.logits, held_labels)
     probabilities = softmax(held.described.logits / temperature)
     quantiles = fit_quantiles(probabilities, held_labels, coverage=options.coverage, certainty=options.certainty)
@@ -189,48 +144,32 @@ def calibrate(
         }
     )
     state_dict = {name: tensor for name, tensor in model.state_dict().items() if "in_distribution." not in name}
-    filled.load_state_dict(state_dict | {f"in_distribution.{name}": tensor for name, tensor in fitted.items()})
-    before, after = softmax(held.described.logits / model.temperature), probabilities
+    scorer_state = {f"in_distribution.{name}": tensor for name, tensor in fitted.items()}
+    filled.load_state_dict(state_dict | classifier | scorer_state)
     report = {
         "temperature": temperature,
         "conformal_quantiles": list(quantiles),
         "refusal_limits": dataclasses.asdict(limits),
         **dataclasses.asdict(options),
+        "refit": refit,
         "num_training_fields": len(known_labels),
         "num_calibration_fields": len(held_labels),
         "calibration_part": {
             "expected_calibration_error_before": metrics.expected_calibration_error(before, held_labels),
-            "expected_calibration_error": metrics.expected_calibration_error(after, held_labels),
+            "expected_calibration_error": metrics.expected_calibration_error(probabilities, held_labels),
             "brier_score_before": metrics.brier_score(before, held_labels),
-            "brier_score": metrics.brier_score(after, held_labels),
+            "brier_score": metrics.brier_score(probabilities, held_labels),
             "refused": refused_share(held_measures, limits),
             "refused_in_another_light": refused_share(relit_measures, limits),
         },
         "training_part": {"refused": refused_share(known_measures, limits)},
     }
-    return Calibration(filled.eval(), report)
-
-
-def rescored(seen: Seen, scorer: InDistribution) -> tuple[FieldMeasures, ...]:
-    """Give the measures with the score of another `InDistribution`.
-
-    Args:
-        seen: From `see`.
-        scorer: Fitted.
-    """
-    if scorer.dims:
-        scores = scorer.score(torch.from_numpy(seen.described.joined).float())
-    else:
-        scores = torch.logsumexp(torch.from_numpy(seen.described.logits), dim=1)
-    return tuple(
-        dataclasses.replace(each, in_distribution_score=score)
-        for each, score in zip(seen.measures, scores.double().tolist(), strict=True)
-    )
+    return Calibration(filled.eval(), report, (known, known_relit, known_labels), (held, held_relit, held_labels))
 
 
 def compare_scores(
-    training: tuple[Seen, Seen, np.ndarray],
-    calibration: tuple[Seen, Seen, np.ndarray],
+    training: Part,
+    calibration: Part,
     usable: Seen,
     foreign: dict[str, Seen],
     options: Options = Options(),

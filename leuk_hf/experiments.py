@@ -112,9 +112,7 @@ def run_experiment(experiment: Experiment, folder: Path, *, command: str | None 
         from leuk_hf.calibration_run import calibrate_checkpoint
 
         parts = {name: read_split(folder / "split.csv", dataset, name) for name in ("train", "calibration")}
-        calibration = calibrate_checkpoint(
-            checkpoint, dataset, parts, folder / "calibrated", progress=True
-        ).fitted.report
+        calibration = calibrate_checkpoint(checkpoint, dataset, parts, folder / "calibrated", progress=True).report
         checkpoint = folder / "calibrated"
     # float32 on torch: the figures must not depend on what else is installed.
     predictor = load_predictor(checkpoint, backend="torch", precision="float32")

@@ -18,7 +18,7 @@ from leuk_hf.errors import DataError, LeukError
 
 if TYPE_CHECKING:
     from leuk_hf.backends import Predictor
-    from leuk_hf.checkpoint_calibration import Seen
+    from leuk_hf.seen_fields import Seen
 
 _COMPANIONS = ("training.json", "split.csv", "results.json")
 
@@ -40,6 +40,7 @@ class Arguments:
         coverage: Share of each class's fields whose prediction sets are to hold the class.
         certainty: Share of draws of the calibration part in which that is to be so; 0: on average over draws.
         fields: At most so many training fields, spread evenly; 0: all.
+        refit: Fit the classifier again, to whole training fields; by default if the network sees leukocytes alone.
         seed: Of the copies in another light, and of the bootstrap.
         batch_size: Fields per forward pass.
     """
@@ -55,6 +56,7 @@ class Arguments:
     coverage: float = 0.95
     certainty: float = 0.9
     fields: int = 0
+    refit: bool | None = None
     seed: int = 0
     batch_size: int = 16
 
@@ -65,12 +67,13 @@ def run(arguments: Arguments, command: str) -> dict[str, Any]:
 
     from leuk_hf import checkpoint_io
     from leuk_hf.calibration_run import calibrate_checkpoint, images_of
-    from leuk_hf.checkpoint_calibration import Options, compare_scores, measure_refusal, see
+    from leuk_hf.checkpoint_calibration import Options, compare_scores, measure_refusal
     from leuk_hf.data import load_smears
     from leuk_hf.evaluation import merge_results
     from leuk_hf.labels import CLASS_NAMES
     from leuk_hf.model import LeukDenseNet
     from leuk_hf.provenance import provenance
+    from leuk_hf.seen_fields import see
     from leuk_hf.splits import read_split
     from leuk_hf.torch_backend import TorchPredictor
 
@@ -81,10 +84,10 @@ def run(arguments: Arguments, command: str) -> dict[str, Any]:
         certainty=arguments.certainty or None,
         seed=arguments.seed,
         batch_size=arguments.batch_size,
+        refit=arguments.refit,
     )
     source = arguments.model or checkpoint_io.checkpoint_source()
     model = LeukDenseNet.from_pretrained(source)
-    predictor = TorchPredictor(model, fast=True, precision="float32")
     names = None if model.class_names == CLASS_NAMES else model.class_names
     dataset = load_smears(arguments.source, class_names=names, progress=True)
     parts = {name: read_split(arguments.split, dataset, name) for name in ("train", "calibration")}
@@ -93,23 +96,23 @@ def run(arguments: Arguments, command: str) -> dict[str, Any]:
         parts["train"] = parts["train"][chosen]
     if arguments.part:
         parts[arguments.part] = read_split(arguments.split, dataset, arguments.part)
-    calibrated = calibrate_checkpoint(source, dataset, parts, arguments.output, options=options, progress=True)
-    training, calibration = calibrated.training, calibrated.calibration
+    fitted = calibrate_checkpoint(source, dataset, parts, arguments.output, options=options, progress=True)
     _copy_companions(source, arguments.output)
-    entry = dict(calibrated.fitted.report)
-    foreign = {str(folder): _see_folder(predictor, folder, arguments.batch_size) for folder in arguments.foreign}
+    entry = dict(fitted.report)
     reloaded = LeukDenseNet.from_pretrained(arguments.output)
+    predictor = TorchPredictor(reloaded, fast=True, precision="float32")
+    foreign = {str(folder): _see_folder(predictor, folder, arguments.batch_size) for folder in arguments.foreign}
     if arguments.part:
         fields = images_of(predictor, dataset, parts[arguments.part])
         usable = see(predictor, fields, batch_size=arguments.batch_size, progress=arguments.part)
         results = _results(reloaded, usable, dataset.select(parts[arguments.part]))
         entry[f"{arguments.part}_part"] = results.summary(seed=arguments.seed)
     else:
-        usable = calibration[0]
+        usable = fitted.calibration[0]
     entry["usable_fields"] = arguments.part or "calibration"
     entry["refusal"] = measure_refusal(reloaded, usable, foreign)
     if foreign:
-        entry["scores"] = compare_scores(training, calibration, usable, foreign, options)
+        entry["scores"] = compare_scores(fitted.training, fitted.calibration, usable, foreign, options)
     merge_results(
         arguments.output / "results.json", "calibration", arguments.split.stem, {**entry, **provenance(command)}
     )
@@ -129,11 +132,11 @@ def _results(model: Any, seen: Seen, dataset: Any) -> Any:
     """Turn what was seen into the figures' form, as the calibrated model answers."""
     import numpy as np
 
-    from leuk_hf.checkpoint_calibration import rescored
     from leuk_hf.conformal import prediction_set
     from leuk_hf.field_checks import passed_limits
     from leuk_hf.prediction import softmax
     from leuk_hf.results import Results
+    from leuk_hf.seen_fields import rescored
 
     logits = seen.described.logits
     probabilities = softmax(logits / model.temperature)
@@ -154,9 +157,9 @@ def _results(model: Any, seen: Seen, dataset: Any) -> Any:
 
 
 def _see_folder(predictor: Predictor, folder: Path, batch_size: int) -> Seen:
-    from leuk_hf.checkpoint_calibration import see
     from leuk_hf.image_io import load_image
     from leuk_hf.input_files import find_inputs
+    from leuk_hf.seen_fields import see
 
     if not folder.is_dir():
         raise DataError(f"{folder} is no folder; give a folder of images to be refused")
@@ -177,6 +180,8 @@ def _copy_companions(source: Any, output: Path) -> None:
 
 def _report(entry: dict[str, Any]) -> Iterator[str]:
     quantiles = ", ".join(format(quantile, ".4g") for quantile in entry["conformal_quantiles"])
+    if entry["refit"]:
+        yield "the classifier was fitted again, to whole training fields"
     yield f"temperature {entry['temperature']:.4f}; conformal quantiles {quantiles}"
     for name, value in entry["refusal_limits"].items():
         yield f"  {name:32s} {value if value is None else format(value, '.5g')}"
