@@ -23,3 +23,7 @@ class DataError(LeukError):
 
 class TrainingError(LeukError):
     """A training run that cannot start or resume as asked."""
+
+
+class HubError(LeukError):
+    """Something that cannot be published on the Hub or is refused there: no token, no right, no connection."""

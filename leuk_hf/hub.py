@@ -1,0 +1,227 @@
+"""Publishing a folder on the Hugging Face Hub: one commit or none, none if nothing changed, plain words if it fails.
+
+Shared contract: what is published is a folder that also makes sense on its own, so that `hf upload` of it gives the
+same repository. A card (README.md) that we made ends with a mark; one whose text does not fit its mark was edited on
+the Hub and is kept.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from leuk_hf.errors import HubError
+
+CARD_NAME = "README.md"
+REPO_TYPES = ("model", "dataset", "space")
+_MARK = re.compile(r"\n<!-- made by leuk_hf, text ([0-9a-f]{16}) -->\n*\Z")
+_PLAIN = {
+    400: "the Hub refuses the request ({reason}); mend what it names",
+    401: "the Hub does not accept the token; run `hf auth login` with a new one",
+    402: "the Hub asks for a paid plan for this; choose another kind of repository, or see huggingface.co/pricing",
+    403: "this token may not write to {repo_id}; use one with write access, or another owner",
+    404: "there is no {repo_id} that this token may see; check the name and the token",
+    409: "somebody else is changing {repo_id}; run the same command again",
+    412: "{repo_id} got another commit meanwhile; run the same command again",
+    413: "a file is too large for the Hub ({reason}); publish less",
+    429: "the Hub limits how often it may be asked; wait a few minutes and run the same command again",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Published:
+    """What came of publishing.
+
+    Args:
+        url: Of the repository, or of the pull request.
+        commit: 40 hexadecimal digits: the new commit or, if nothing changed, the one that was there.
+        changed: Whether there is a new commit.
+        kept_card: Whether the card on the Hub was edited there and stays.
+    """
+
+    url: str
+    commit: str
+    changed: bool
+    kept_card: bool
+
+
+def publish_folder(
+    folder: Path,
+    repo_id: str,
+    *,
+    repo_type: str = "model",
+    message: str,
+    private: bool | None = None,
+    branch: str | None = None,
+    create_pr: bool = False,
+    tag: str | None = None,
+    token: str | None = None,
+    obsolete: Sequence[str] = (),
+    overwrite_card: bool = False,
+    space_hardware: str | None = None,
+) -> Published:
+    """Publish a folder as a repository, which is made if it is missing.
+
+    Args:
+        folder: Its files, all of them.
+        repo_id: "owner/name", or "name" for the token's own user.
+        repo_type: One of `REPO_TYPES`.
+        message: Of the commit.
+        private: Whether a new repository is private; None: as the owner has set.
+        branch: Made if missing; by default the main one.
+        create_pr: Open a pull request instead of committing to the branch.
+        tag: Put onto the commit; may exist if it is there already.
+        token: By default the one saved by `hf auth login`, or HF_TOKEN.
+        obsolete: Patterns of files that earlier versions may have left; removed unless the folder has them.
+        overwrite_card: Replace the card even if it was edited on the Hub.
+        space_hardware: Of a new Space, such as "zero-a10g".
+
+    Returns:
+        Where it is.
+
+    Raises:
+        HubError: One sentence; nothing is published then, apart from an empty repository or branch.
+    """
+    import huggingface_hub
+
+    if repo_type not in REPO_TYPES:
+        raise HubError(f"there is no repository type {repo_type!r}; choose {', '.join(REPO_TYPES)}")
+    if not folder.is_dir():
+        raise HubError(f"{folder} is no folder; give the one to publish")
+    if create_pr and tag:
+        raise HubError("a pull request has no commit to tag yet; merge it first, or leave out the tag")
+    if not (token or huggingface_hub.get_token()):
+        raise HubError("there is no token; run `hf auth login`, or set HF_TOKEN, with a token that may write")
+    api = huggingface_hub.HfApi(token=token)
+    with plain_errors(repo_id):
+        repo_id, is_new = _make_repo(api, repo_id, repo_type, private, space_hardware)
+        place: dict[str, Any] = {"repo_id": repo_id, "repo_type": repo_type}
+        if branch and not create_pr:
+            api.create_branch(**place, branch=branch, exist_ok=True)
+        before = str(api.repo_info(**place, revision=branch).sha)
+        kept = not (is_new or overwrite_card) and _is_edited(api, place, branch)
+        tagged = _commit_of_tag(api, place, tag)
+        if tagged not in (None, before):
+            raise HubError(f"{repo_id} has a tag {tag} on another commit ({tagged}); choose a new one")
+        commit = api.upload_folder(
+            **place,
+            folder_path=folder,
+            commit_message=message,
+            revision=branch,
+            create_pr=create_pr,
+            parent_commit=None if create_pr else before,
+            delete_patterns=list(obsolete) or None,
+            ignore_patterns=[CARD_NAME] if kept else None,
+        )
+        if tagged not in (None, commit.oid):
+            raise HubError(f"published as {commit.oid}, but the tag {tag} stays on {tagged}; choose a new one")
+        if tag and not tagged:
+            api.create_tag(**place, tag=tag, revision=commit.oid)
+    url = commit.pr_url or str(commit.repo_url)
+    return Published(url, commit.oid, commit.oid != before, kept)
+
+
+def marked(card: str) -> str:
+    """Add the mark to a card's text by which an edit on the Hub is noticed.
+
+    Args:
+        card: Markdown with its YAML block; a mark it has is replaced.
+    """
+    text = _MARK.sub("", card.replace("\r\n", "\n")).rstrip("\n")
+    return f"{text}\n\n<!-- made by leuk_hf, text {_digest(text)} -->\n"
+
+
+def is_unedited(card: str) -> bool:
+    """Tell whether a card is as `marked` made it.
+
+    Args:
+        card: Markdown.
+    """
+    card = card.replace("\r\n", "\n")
+    found = _MARK.search(card)
+    return found is not None and _digest(card[: found.start()].rstrip("\n")) == found.group(1)
+
+
+@contextmanager
+def plain_errors(repo_id: str) -> Iterator[None]:
+    """Turn what the Hub's client raises into `HubError`s of one sentence.
+
+    Args:
+        repo_id: What is being worked on.
+    """
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
+
+    try:
+        yield
+    except HubError:
+        raise
+    except HFValidationError as error:
+        raise HubError(f"{repo_id!r} cannot be a repository's name; give owner/name") from error
+    except OfflineModeIsEnabled as error:
+        raise HubError("HF_HUB_OFFLINE is set; unset it to publish") from error
+    except HfHubHTTPError as error:
+        raise HubError(_sentence(error, repo_id)) from error
+    except ValueError as error:  # the client's word for metadata that the Hub does not take
+        raise HubError(f"the Hub refuses the card: {_first_line(error)}; mend {CARD_NAME}") from error
+    except (OSError, RuntimeError) as error:
+        if isinstance(cause := error.__cause__, HfHubHTTPError):
+            raise HubError(_sentence(cause, repo_id)) from error
+        raise HubError(
+            f"the connection to the Hub broke ({_first_line(error)}); nothing is published, run the same command again"
+        ) from error
+
+
+def _make_repo(
+    api: Any, repo_id: str, repo_type: str, private: bool | None, space_hardware: str | None
+) -> tuple[str, bool]:
+    from huggingface_hub.errors import HfHubHTTPError
+
+    options: dict[str, Any] = {"repo_type": repo_type}
+    if repo_type == "space":
+        options |= {"space_sdk": "gradio", "space_hardware": space_hardware}
+    try:
+        return api.create_repo(repo_id, private=private, **options).repo_id, True
+    except HfHubHTTPError as error:
+        if error.response is None or error.response.status_code not in (409, 402, 403):
+            raise
+        try:  # a repository of somebody who lets others write, but not make any, exists all the same
+            existing = api.create_repo(repo_id, exist_ok=True, **options)
+        except HfHubHTTPError:
+            raise error from None
+        return existing.repo_id, False
+
+
+def _is_edited(api: Any, place: dict[str, Any], branch: str | None) -> bool:
+    if not api.file_exists(**place, filename=CARD_NAME, revision=branch):
+        return False
+    path = api.hf_hub_download(**place, filename=CARD_NAME, revision=branch)
+    return not is_unedited(Path(path).read_text(encoding="utf-8", errors="replace"))
+
+
+def _commit_of_tag(api: Any, place: dict[str, Any], tag: str | None) -> str | None:
+    if tag is None:
+        return None
+    return next((known.target_commit for known in api.list_repo_refs(**place).tags if known.name == tag), None)
+
+
+def _sentence(error: Any, repo_id: str) -> str:
+    status = error.response.status_code if error.response is not None else 0
+    reason = error.server_message or _first_line(error)
+    if status in _PLAIN:
+        return _PLAIN[status].format(repo_id=repo_id, reason=reason.rstrip("."))
+    if status >= 500:
+        return f"the Hub is in trouble ({status}); nothing was published, run the same command again later"
+    return f"the Hub refuses {repo_id} ({reason.rstrip('.')}); see the message and run the same command again"
+
+
+def _first_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200].rstrip(".")
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
