@@ -34,6 +34,22 @@ def explanations_text(results: dict[str, Any]) -> str:
     return "\n\n".join(texts)
 
 
+def explanations_summary(results: dict[str, Any]) -> str:
+    """Write of the section `explanations` only what concerns the map that is shown, as Markdown; empty without one.
+
+    Args:
+        results: Content of a results.json.
+    """
+    texts = []
+    for name, entry in results.get("explanations", {}).items():
+        chosen = entry["chosen"] or {}
+        shown = [one for one in entry["maps"] if all(one[key] == value for key, value in chosen.items())]
+        made = f"{name}: {entry['fields'][_ALL]['num_fields']} fields, made by\n`{entry['command']}`"
+        brief = {**entry, "maps": shown if chosen else []}
+        texts.append("\n\n".join([choice_sentence(entry), leukocyte_table(brief), made]))
+    return "\n\n".join(texts)
+
+
 def leukocyte_table(entry: dict[str, Any]) -> str:
     """Write how much of the positive attribution lies on leukocytes: one line per map, one column per class.
 

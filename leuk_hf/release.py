@@ -12,10 +12,12 @@ from datasets import Dataset
 from torch import nn
 
 from leuk_hf import export_record
+from leuk_hf.claims import claims_text
 from leuk_hf.data import load_smears
 from leuk_hf.data_tables import data_text
 from leuk_hf.errors import DataError
 from leuk_hf.evaluation import Results, evaluate, merge_results
+from leuk_hf.explanation_tables import explanations_summary
 from leuk_hf.files import write_json, write_text
 from leuk_hf.model import LeukDenseNet
 from leuk_hf.model_card import audit_text, baselines_text, results_table
@@ -93,8 +95,8 @@ def refresh_documents(folder: Path, readme: Path) -> None:
 
     Args:
         folder: Of the checkpoint, with results.json.
-        readme: Markdown with `<!-- results: ... -->`, closed by `<!-- end of results -->`, and likewise audit,
-            baselines, data and speed.
+        readme: Markdown with `<!-- results: ... -->`, closed by `<!-- end of results -->`, and likewise claims,
+            audit, explanations, baselines, data and speed.
 
     Raises:
         DataError: If results.json or a mark is missing.
@@ -119,7 +121,9 @@ def fill_tables(text: str, results: dict[str, Any]) -> str:
     """
     contents = {
         "results": results_table(results),
+        "claims": claims_text(results),
         "audit": audit_text(results, README_SECTIONS),
+        "explanations": explanations_summary(results) or "Not measured.",
         "baselines": baselines_text(results),
         "data": data_text(results),
         "speed": speed_text(results, README_SPEED),

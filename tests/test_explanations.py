@@ -17,7 +17,7 @@ from leuk_hf.backends import as_predictor
 from leuk_hf.cells import segment_leukocytes
 from leuk_hf.explanation_measurement import Plan, leukocyte_mask, measure_explanations
 from leuk_hf.explanation_summary import Field, choose_map, summarise
-from leuk_hf.explanation_tables import explanations_text
+from leuk_hf.explanation_tables import explanations_summary, explanations_text
 from leuk_hf.faithfulness import perfect_map, pointing_score, share_on_leukocytes
 from leuk_hf.journal import Journal
 from leuk_hf.metrics import bootstrap_interval
@@ -235,7 +235,11 @@ def test_the_table_says_what_the_figures_say():
     assert "mean probability of 0.90, the blurred one of 0.30" in text
     assert "the map to show is Grad-CAM, norm5" in text
     assert "None" not in text and "nan" not in text
+    brief = explanations_summary({"explanations": {"tiny, test": entry}})
+    assert brief.count("| 7x7 |") == 1 and "| Grad-CAM, norm5 | 7x7 | 15.0 %, **0.60** (0.50 to 1.00) |" in brief
+    assert "the map to show is Grad-CAM, norm5" in brief and "`python me`" in brief
     entry["chosen"] = None
+    assert "| 7x7 |" not in explanations_summary({"explanations": {"x": entry}})
     assert "No map is better than random blocks" in explanations_text({"explanations": {"x": entry}})
     assert explanations_text({}) == ""
 
