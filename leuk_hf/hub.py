@@ -104,7 +104,7 @@ def publish_folder(
         if branch and not create_pr:
             api.create_branch(**place, branch=branch, exist_ok=True)
         before = str(api.repo_info(**place, revision=branch).sha)
-        kept = not (is_new or overwrite_card) and _is_edited(api, place, branch)
+        kept = not (is_new or overwrite_card) and has_edited_card(api, **place, revision=branch)
         tagged = _commit_of_tag(api, place, tag)
         if tagged not in (None, before):
             raise HubError(f"{repo_id} has a tag {tag} on another commit ({tagged}); choose a new one")
@@ -124,6 +124,22 @@ def publish_folder(
             api.create_tag(**place, tag=tag, revision=commit.oid)
     url = commit.pr_url or str(commit.repo_url)
     return Published(url, commit.oid, commit.oid != before, kept)
+
+
+def has_edited_card(api: Any, *, repo_id: str, repo_type: str = "model", revision: str | None = None) -> bool:
+    """Tell whether a repository has a card that we did not make, or that was edited since.
+
+    Args:
+        api: `huggingface_hub.HfApi`.
+        repo_id: Of the repository, which may be missing.
+        repo_type: One of `REPO_TYPES`.
+        revision: Branch; None: the main one.
+    """
+    place: dict[str, Any] = {"repo_id": repo_id, "repo_type": repo_type, "revision": revision}
+    if not api.file_exists(filename=CARD_NAME, **place):
+        return False
+    path = api.hf_hub_download(filename=CARD_NAME, **place)
+    return not is_unedited(Path(path).read_text(encoding="utf-8", errors="replace"))
 
 
 def marked(card: str) -> str:
@@ -194,13 +210,6 @@ def _make_repo(
         except HfHubHTTPError:
             raise error from None
         return existing.repo_id, False
-
-
-def _is_edited(api: Any, place: dict[str, Any], branch: str | None) -> bool:
-    if not api.file_exists(**place, filename=CARD_NAME, revision=branch):
-        return False
-    path = api.hf_hub_download(**place, filename=CARD_NAME, revision=branch)
-    return not is_unedited(Path(path).read_text(encoding="utf-8", errors="replace"))
 
 
 def _commit_of_tag(api: Any, place: dict[str, Any], tag: str | None) -> str | None:

@@ -14,19 +14,21 @@ import hashlib
 import inspect
 import json
 import tempfile
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import timm
 import torch
-from huggingface_hub import ModelCard, PyTorchModelHubMixin
+from huggingface_hub import HfApi, ModelCard, PyTorchModelHubMixin
 from PIL import Image
 from torch import nn
 
 from leuk_hf import checkpoint_io
 from leuk_hf.errors import CheckpointError
 from leuk_hf.field_checks import RefusalLimits
+from leuk_hf.hub import CARD_NAME, has_edited_card, marked, plain_errors
 from leuk_hf.image_io import ImageSource, load_image
 from leuk_hf.in_distribution import InDistribution
 from leuk_hf.labels import CLASS_NAMES
@@ -281,6 +283,30 @@ class LeukDenseNet(
             return self.push_to_hub(repo_id or target.name, model_card_kwargs=model_card_kwargs, **push_to_hub_kwargs)
         return None
 
+    def push_to_hub(self, repo_id: str, *, token: str | None = None, **options: Any) -> str:  # type: ignore[override]
+        """Publish config, weights and card in one commit; `scripts/push_to_hub.py` publishes more.
+
+        A card that was edited on the Hub is kept, with a warning.
+
+        Args:
+            repo_id: "owner/name", or "name" for the token's own user; made if missing.
+            token: By default the one saved by `hf auth login`, or HF_TOKEN.
+            **options: As for `PyTorchModelHubMixin.push_to_hub`: private, commit_message, branch, create_pr,
+                model_card_kwargs and so on.
+
+        Returns:
+            The commit's URL (`CommitInfo`, a str with oid, pr_url and so on).
+
+        Raises:
+            HubError: One sentence on what the Hub refuses and what to do.
+        """
+        with plain_errors(repo_id):
+            if has_edited_card(HfApi(token=token), repo_id=repo_id, revision=options.get("branch")):
+                warnings.warn(f"the card of {repo_id} was edited on the Hub and is kept", stacklevel=2)
+                ignored = options.pop("ignore_patterns", None) or []
+                options["ignore_patterns"] = [*([ignored] if isinstance(ignored, str) else ignored), CARD_NAME]
+            return super().push_to_hub(repo_id, token=token, **options)
+
     @classmethod
     def from_pretrained(  # type: ignore[override]
         cls,
@@ -401,6 +427,8 @@ class LeukDenseNet(
 
         Args:
             *args: None.
-            **kwargs: `results`, the content of a results.json that belongs to these weights.
+            **kwargs: As for `model_card.render_model_card`: results and training, the content of the results.json
+                and training.json that belong to these weights, and so on.
         """
-        return render_model_card(self._hub_mixin_info.model_card_data, self.config, **kwargs)
+        card = render_model_card(self._hub_mixin_info.model_card_data, self.config, **kwargs)
+        return ModelCard(marked(str(card)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from leuk_hf.audit_tables import BASELINES, audit_table, baseline_table
 from leuk_hf.claims import claims_text
 from leuk_hf.data_tables import data_text
 from leuk_hf.explanation_tables import explanations_text
+from leuk_hf.model_index import DATASET, card_data
 from leuk_hf.protocol_tables import comparison_text, is_comparison
 from leuk_hf.speed_tables import speed_text
 
@@ -31,21 +32,39 @@ def template_path() -> Path:
 
 
 def render_model_card(
-    card_data: ModelCardData, config: dict[str, Any], *, results: dict[str, Any] | None = None
+    base: ModelCardData,
+    config: dict[str, Any],
+    *,
+    results: dict[str, Any] | None = None,
+    training: dict[str, Any] | None = None,
+    data_name: str = DATASET,
+    widget: Sequence[Mapping[str, Any]] = (),
+    plots: Sequence[str] = (),
 ) -> ModelCard:
     """Fill the template.
 
     Args:
-        card_data: Metadata of the YAML block.
+        base: Metadata that all models share.
         config: A model's `config`.
         results: Content of the results.json that belongs to the weights; without it the card says that no
             evaluation is recorded.
+        training: Content of the training.json that belongs to the weights.
+        data_name: What the weights were trained and evaluated on.
+        widget: Sample images, as for `model_index.card_data`.
+        plots: Names of plots of figures beside the card.
     """
     settings = config["leuk_hf"]
+    recipe = None if training is None else training.get("recipe")
     return ModelCard.from_template(
-        card_data=card_data,
+        card_data=card_data(
+            base, results or {}, model_name="leuk_hf", recipe=recipe, data_name=data_name, widget=widget
+        ),
         template_str=template_path().read_text(encoding="utf-8"),
         settings=settings,
+        training=training,
+        data_name=data_name,
+        is_kaggle=data_name == DATASET,
+        plots=plots,
         refuses=any(limit is not None for limit in settings["refusal_limits"].values()),
         results_table=results_table(results) if results else None,
         claims=claims_text(results or {}),

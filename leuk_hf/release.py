@@ -73,7 +73,7 @@ def release_checkpoint(run: Path, source: str, folder: Path, *, command: str) ->
     (folder / "results.json").unlink(missing_ok=True)
     merge_results(folder / "results.json", "protocols", record["protocol"], entry)
     content = json.loads((folder / "results.json").read_text(encoding="utf-8"))
-    write_text(folder / "README.md", str(shipped.generate_model_card(results=content)))
+    write_text(folder / "README.md", str(shipped.generate_model_card(results=content, training=record)))
     return part, results
 
 
@@ -106,7 +106,8 @@ def refresh_documents(folder: Path, readme: Path) -> None:
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     write_text(readme, fill_tables(readme.read_text(encoding="utf-8"), results))
     model = LeukDenseNet.from_pretrained(folder)
-    write_text(folder / "README.md", str(model.generate_model_card(results=results)))
+    record = json.loads((folder / "training.json").read_text(encoding="utf-8"))
+    write_text(folder / "README.md", str(model.generate_model_card(results=results, training=record)))
 
 
 def fill_tables(text: str, results: dict[str, Any]) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from leuk_hf import metrics
+from leuk_hf.calibration import reliability_bins
 from leuk_hf.errors import DataError
 from leuk_hf.files import replacing
 from leuk_hf.labels import CLASS_NAMES
@@ -85,8 +86,8 @@ def summarise(runs: Sequence[Results], *, seed: int = 0, num_resamples: int = 10
 
     Returns:
         JSON types: num_fields, num_runs, class_names, metrics, per_class, confusion_matrix (rows true, summed over the
-        runs), and where the runs know them with_refusal (share answered, accuracies of the answered) and
-        prediction_sets (coverage, mean_size).
+        runs), reliability (bins of `reliability_bins`, of all runs together), and where the runs know them
+        with_refusal (share answered, accuracies of the answered) and prediction_sets (coverage, mean_size).
 
     Raises:
         DataError: If there is no run, or the runs answered different fields.
@@ -111,6 +112,10 @@ def summarise(runs: Sequence[Results], *, seed: int = 0, num_resamples: int = 10
         "metrics": {},
         "per_class": {name: {"num_fields": int((first.labels == index).sum())} for index, name in enumerate(names)},
         "confusion_matrix": everything.confusion.tolist(),
+        "reliability": [
+            {name: round(value, 6) for name, value in each._asdict().items()}
+            for each in reliability_bins(everything.probabilities, everything.labels)
+        ],
     }
     for key, (low, high) in zip(keys, bounds.tolist(), strict=True):
         place = content

@@ -1,0 +1,199 @@
+"""The folder that a model repository on the Hub is made of; `hf upload` of it gives the same repository.
+
+Shared contract: the checkpoint's own files are copied byte by byte; card, plots and the answers to the sample images
+are made from them, the same for the same checkpoint. The package's source goes along, so that handler.py needs nothing
+that the folder does not bring but the packages in its requirements.txt.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from leuk_hf import checkpoint_io, export_record
+from leuk_hf.audit_tables import BASELINES
+from leuk_hf.backends import load_predictor
+from leuk_hf.calibration import ReliabilityBin
+from leuk_hf.errors import CheckpointError, HubError
+from leuk_hf.files import write_text
+from leuk_hf.hub import CARD_NAME
+from leuk_hf.model import LeukDenseNet
+from leuk_hf.model_index import DATASET
+from leuk_hf.plots import plot_audit, plot_confusion_matrix, plot_reliability_diagram
+from leuk_hf.prediction import predict
+from leuk_hf.protocol_tables import is_comparison
+
+_PACKAGE = Path(__file__).parent
+EXAMPLES = _PACKAGE / "assets" / "examples"
+HANDLER = _PACKAGE / "assets" / "handler.py"
+# What a checkpoint's folder may hold beside config and weights.
+COMPANIONS = ("training.json", "split.csv", "results.json", export_record.RECORD_NAME, *export_record.GRAPH_NAMES)
+# What earlier versions may have left in a repository.
+OBSOLETE = (*COMPANIONS, "plots/*", "examples/*", "leuk_hf/*", "handler.py", "requirements.txt")
+_SERVING = ("captum", "huggingface_hub", "opencv-python", "safetensors", "timm", "torch", "torchvision")
+
+
+def assemble_model_repo(
+    source: str | Path | None, folder: Path, *, data_name: str = DATASET, progress: bool = False
+) -> None:
+    """Write everything a model repository holds.
+
+    Args:
+        source: Checkpoint: folder, or None for the shipped one.
+        folder: Missing, empty, or written by this function before; then it is replaced as a whole.
+        data_name: What the checkpoint was trained and evaluated on, for the card.
+        progress: Show a bar.
+
+    Raises:
+        CheckpointError: If the checkpoint cannot be loaded.
+        HubError: If the folder holds something else.
+    """
+    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / "handler.py").is_file())):
+        raise HubError(f"{folder} holds something else; give a new or an empty folder")
+    checkpoint = checkpoint_io.locate(source, checkpoint_io.CONFIG_NAME).parent
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".assembling-") as temporary:
+        draft = Path(temporary) / "repository"
+        steps = (_copy_checkpoint, _add_plots, _add_examples, _add_handler)
+        with tqdm(total=len(steps) + 1, desc="Assembling", unit="step", disable=not progress) as bar:
+            for step in steps:
+                step(checkpoint, draft)
+                bar.update()
+            _write_card(draft, data_name)
+            bar.update()
+        if folder.exists():
+            shutil.rmtree(folder)
+        draft.replace(folder)
+
+
+def _copy_checkpoint(checkpoint: Path, folder: Path) -> None:
+    folder.mkdir()
+    for name in (checkpoint_io.CONFIG_NAME, checkpoint_io.WEIGHTS_NAME, *COMPANIONS):
+        if (checkpoint / name).is_file():
+            shutil.copyfile(checkpoint / name, folder / name)
+    LeukDenseNet.from_pretrained(folder)  # strictly: nothing that cannot be loaded is published
+
+
+def _add_plots(checkpoint: Path, folder: Path) -> None:
+    results = read_results(folder)
+    plots = folder / "plots"
+    plots.mkdir()
+    for key, entry in results.get("protocols", {}).items():
+        if is_comparison(entry):
+            continue
+        name, title = re.sub(r"[^A-Za-z0-9._-]+", "-", key), f"protocol {key}, part {entry['part']}"
+        confusion = np.asarray(entry["confusion_matrix"])
+        plot_confusion_matrix(confusion, entry["class_names"], plots / f"confusion-{name}.png", title=title)
+        if bins := [ReliabilityBin(**each) for each in entry.get("reliability", ())]:
+            plot_reliability_diagram(bins, plots / f"reliability-{name}.png", title=title)
+    for number, (key, report) in enumerate(
+        (key, report) for key, report in results.get("audit", {}).items() if key != BASELINES
+    ):
+        plot_audit(report, plots / ("audit.png" if number == 0 else f"audit-{number + 1}.png"), title=key)
+    if not any(plots.iterdir()):
+        plots.rmdir()
+
+
+def _add_examples(checkpoint: Path, folder: Path) -> None:
+    (folder / "examples").mkdir()
+    for file in sorted(EXAMPLES.glob("*.png")):
+        shutil.copyfile(file, folder / "examples" / file.name)
+
+
+def _add_handler(checkpoint: Path, folder: Path) -> None:
+    shutil.copyfile(HANDLER, folder / "handler.py")
+    copy_package(folder / "leuk_hf")
+    write_text(folder / "requirements.txt", serving_requirements())
+
+
+def _write_card(folder: Path, data_name: str) -> None:
+    model = LeukDenseNet.from_pretrained(folder)
+    card = model.generate_model_card(
+        results=read_results(folder),
+        training=read_json(folder / "training.json"),
+        data_name=data_name,
+        widget=widget_of(folder),
+        plots=sorted(path.relative_to(folder).as_posix() for path in folder.glob("plots/*.png")),
+    )
+    write_text(folder / CARD_NAME, str(card))
+
+
+def widget_of(folder: Path) -> list[dict[str, Any]]:
+    """Give the sample images of a repository with the answers of its checkpoint, as the Hub's widget shows them.
+
+    Args:
+        folder: With config.json, model.safetensors and examples/.
+    """
+    predictor = load_predictor(folder, backend="torch", precision="float32")
+    files = sorted((folder / "examples").glob("*.png"))
+    return [
+        {
+            "src": f"examples/{file.name}",
+            "example_title": file.stem.replace("-", " "),
+            "output": [
+                {"label": name, "score": round(score, 4)}
+                for name, score in sorted(prediction.probabilities.items(), key=lambda item: -item[1])
+            ],
+        }
+        for file, prediction in zip(files, predict(predictor, files) if files else (), strict=True)
+    ]
+
+
+def copy_package(target: Path) -> None:
+    """Copy the package's source without checkpoint, demo and pictures.
+
+    Args:
+        target: The new package folder.
+    """
+    for file in sorted(_PACKAGE.rglob("*.py")):
+        relative = file.relative_to(_PACKAGE)
+        if relative.parts[0] not in ("space", "assets"):
+            (target / relative).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, target / relative)
+
+
+def serving_requirements() -> str:
+    """List what handler.py needs, with the bounds of this installation, as the text of a requirements.txt."""
+    from importlib.metadata import PackageNotFoundError, requires
+
+    try:
+        declared = requires("leuk_hf") or []
+    except PackageNotFoundError:
+        declared = []
+    found = {re.split(r"[<>=!~;\[ ]", line, maxsplit=1)[0]: line.replace(" ", "") for line in declared}
+    lines = [found.get(name, name) for name in _SERVING]
+    # Servers have no display, for which opencv-python would need system libraries.
+    return "\n".join(line.replace("opencv-python", "opencv-python-headless") for line in lines) + "\n"
+
+
+def read_results(folder: Path) -> dict[str, Any]:
+    """Read a checkpoint's results.json; {} without one.
+
+    Args:
+        folder: Of the checkpoint.
+    """
+    return read_json(folder / "results.json") or {}
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Read one of a checkpoint's JSON files; None if it is missing.
+
+    Args:
+        path: Of the file.
+
+    Raises:
+        CheckpointError: If it is damaged.
+    """
+    if not path.is_file():
+        return None
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is damaged ({error}); make it anew or take it away") from error
