@@ -99,8 +99,8 @@ def calibrate(
     refit = model.view == "leukocytes" if options.refit is None else options.refit
     if refit:
         weight, bias = fit_classifier(
-            np.concatenate([known.described.features, known_relit.described.features]),
-            np.concatenate([known_labels, known_labels]),
+            known.described.features,
+            known_labels,
             num_classes=len(model.class_names),
             penalty=options.penalty,
         )

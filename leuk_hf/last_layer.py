@@ -1,4 +1,4 @@
-"""Fitting the classifier again, the last layer alone, to whole fields and their copies in another light.
+"""Fitting the classifier again, the last layer alone, to whole fields.
 
 Shared contract: features are float (N, C), the inputs of the classifier. A network that sees leukocytes alone trains
 mostly on canvases that several fields share; what its blocks measure holds for whole fields, where its classifier lies
@@ -15,7 +15,7 @@ import torch
 
 from leuk_hf.errors import DataError
 
-PENALTY = 0.005
+PENALTY = 0.02
 _NOTHING = 0.05  # weight of what follows, as a share of all fields'
 
 
