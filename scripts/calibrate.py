@@ -12,7 +12,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from leuk_hf.errors import DataError, LeukError
 
@@ -40,7 +40,8 @@ class Arguments:
         coverage: Share of each class's fields whose prediction sets are to hold the class.
         certainty: Share of draws of the calibration part in which that is to be so; 0: on average over draws.
         fields: At most so many training fields, spread evenly; 0: all.
-        refit: Fit the classifier again, to whole training fields; by default if the network sees leukocytes alone.
+        refit: Whether to fit the classifier again, to whole training fields: yes, no, or auto: if the network sees
+            leukocytes alone.
         seed: Of the copies in another light, and of the bootstrap.
         batch_size: Fields per forward pass.
     """
@@ -56,7 +57,7 @@ class Arguments:
     coverage: float = 0.95
     certainty: float = 0.9
     fields: int = 0
-    refit: bool | None = None
+    refit: Literal["auto", "yes", "no"] = "auto"
     seed: int = 0
     batch_size: int = 16
 
@@ -84,7 +85,7 @@ def run(arguments: Arguments, command: str) -> dict[str, Any]:
         certainty=arguments.certainty or None,
         seed=arguments.seed,
         batch_size=arguments.batch_size,
-        refit=arguments.refit,
+        refit={"auto": None, "yes": True, "no": False}[arguments.refit],
     )
     source = arguments.model or checkpoint_io.checkpoint_source()
     model = LeukDenseNet.from_pretrained(source)

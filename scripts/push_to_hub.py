@@ -23,7 +23,7 @@ class Arguments:
         data_name: What the checkpoint was trained and evaluated on, for the card; empty: the Kaggle ALL set for the
             shipped checkpoint, else "data of the owner's that the card does not describe".
         dry_run: Write the folder that would be published here, and publish nothing.
-        private: Make a new repository private; --no-private: public; empty: as your account is set.
+        private: Make a new repository private; it must not be a public one already.
         branch: Branch to commit to, made if missing; empty: main.
         create_pr: Open a pull request instead.
         tag: Tag to put onto the commit, such as v1.
@@ -35,7 +35,7 @@ class Arguments:
     model: Path | None = None
     data_name: str = ""
     dry_run: Path | None = None
-    private: bool | None = None
+    private: bool = False
     branch: str | None = None
     create_pr: bool = False
     tag: str | None = None
@@ -64,7 +64,7 @@ def run(arguments: Arguments) -> str:
             folder,
             arguments.repo,
             message=arguments.message,
-            private=arguments.private,
+            private=arguments.private or None,
             branch=arguments.branch,
             create_pr=arguments.create_pr,
             tag=arguments.tag,

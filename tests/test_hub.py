@@ -1,7 +1,6 @@
-"""Publishing over HTTP, to a Hub on this machine: one commit or none, edited cards, tags, and every refusal in words."""
+"""Publishing over HTTP, to a Hub on this machine: one commit or none, edited cards, tags, refusals in words."""
 
 import json
-import os
 import re
 import subprocess
 import sys
