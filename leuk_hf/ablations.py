@@ -76,7 +76,7 @@ def plan(
     *,
     source: str,
     split: Path,
-    groups: Path | None,
+    groups: str | None,
     seeds: Sequence[int] = (0, 1),
     only: Collection[str] = (),
     cache: Path | None = None,

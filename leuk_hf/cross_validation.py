@@ -29,7 +29,7 @@ def plan(
     runs: Mapping[str, Sequence[tuple[int, int]]],
     *,
     source: str,
-    groups: Path | None,
+    groups: str | None,
     split: Path | None = None,
     cache: Path | None = None,
     calibrated: bool = False,

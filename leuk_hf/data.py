@@ -18,10 +18,12 @@ from tqdm.auto import tqdm
 
 from leuk_hf.errors import DataError, ImageError
 from leuk_hf.folders import find_files
+from leuk_hf.group_source import read_groups
 from leuk_hf.image_io import load_image
 from leuk_hf.labels import CLASS_NAMES, canonical_class_name
 
 FROM_FOLDERS = ("folders",)
+_GROUP_COLUMNS = ("group", "acquisition", "split_random", "split_grouped", "split_acquisition")
 
 
 def load_smears(
@@ -30,6 +32,7 @@ def load_smears(
     class_names: Sequence[str] | None = None,
     split: str | None = None,
     revision: str | None = None,
+    groups: str | Path | None = None,
     skip_unreadable: bool = False,
     progress: bool = False,
 ) -> Dataset:
@@ -42,15 +45,18 @@ def load_smears(
             order; or the names in index order.
         split: Of a Hub data set; by default all its splits one after the other.
         revision: Of a Hub data set.
+        groups: Group table whose columns group, acquisition, split_random, split_grouped and split_acquisition, as far
+            as it has them, are added as text: a CSV file, or "owner/name@revision" of a Hub data set that
+            scripts/push_dataset.py made, which must describe these very files.
         skip_unreadable: Leave unreadable images out (their names are in `dataset.info.description`) instead of
             raising.
         progress: Show a bar while the images are checked.
 
     Returns:
-        Columns image, label, path; for folders sorted by label and path.
+        Columns image, label, path, and those of groups; for folders sorted by label and path.
 
     Raises:
-        DataError: One sentence naming the folder, class or files at fault.
+        DataError: One sentence naming the folder, class, table or files at fault.
     """
     names = (class_names,) if isinstance(class_names, str) else tuple(class_names) if class_names else None
     text = str(source)
@@ -64,7 +70,12 @@ def load_smears(
             raise DataError(f"{text} cannot be read as a folder ({error}); check the path") from error
     else:
         dataset = _from_hub(text, names, split, revision)
-    return _drop_unreadable(dataset, text, skip=skip_unreadable, progress=progress)
+    dataset = _drop_unreadable(dataset, text, skip=skip_unreadable, progress=progress)
+    if groups is not None:
+        rows = read_groups(groups, dataset, whole=True)
+        for name in (name for name in _GROUP_COLUMNS if name in rows[0]):
+            dataset = dataset.add_column(name, [row[name] or "" for row in rows], feature=Value("string"))
+    return dataset
 
 
 def read_image(row: dict[str, Any], *, reduce_to: int | None = None) -> Image.Image:

@@ -91,7 +91,7 @@ def run_experiment(experiment: Experiment, folder: Path, *, command: str | None 
     from leuk_hf.backends import load_predictor
     from leuk_hf.data import load_smears
     from leuk_hf.evaluation import evaluate
-    from leuk_hf.group_table import read_groups
+    from leuk_hf.group_source import read_groups
     from leuk_hf.splits import read_split
     from leuk_hf.training import train
     from leuk_hf.training_record import read_record
@@ -116,7 +116,7 @@ def run_experiment(experiment: Experiment, folder: Path, *, command: str | None 
         checkpoint = folder / "calibrated"
     # float32 on torch: the figures must not depend on what else is installed.
     predictor = load_predictor(checkpoint, backend="torch", precision="float32")
-    table = config.groups or (folder / "groups.csv" if (folder / "groups.csv").is_file() else None)
+    table = config.groups or (str(folder / "groups.csv") if (folder / "groups.csv").is_file() else None)
     figures = {}
     for part in PARTS:
         fields = dataset.select(read_split(folder / "split.csv", dataset, part))

@@ -62,43 +62,6 @@ def write_groups(path: Path, records: Sequence[FieldRecord]) -> None:
             writer.writerow([f"{value:.6g}" if isinstance(value, float) else value for value in values.values()])
 
 
-def read_groups(path: Path | str, dataset: Dataset) -> list[dict[str, str]]:
-    """Read the rows of a group table that belong to a data set, in its order.
-
-    A table of one's own needs only the columns file and group, such as the patient; acquisition is optional.
-
-    Args:
-        path: CSV.
-        dataset: From `load_smears`.
-
-    Raises:
-        DataError: If the file is no such table, misses a field of the data set, or has two groups for one.
-    """
-    try:
-        with Path(path).open(encoding="utf-8-sig", newline="") as file:  # spreadsheets put a mark in front
-            table = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} cannot be read as a group table ({error})") from error
-    if not table or not {"file", "group"} <= set(table[0]):
-        raise DataError(
-            f"{path} is no group table: it needs the columns file and group, separated by commas, and has"
-            f" {', '.join(str(name) for name in (table[0] if table else ())) or 'none'}"
-        )
-    by_file: dict[str, dict[str, str]] = {}
-    for row in table:
-        if by_file.setdefault(row["file"], row)["group"] != row["group"]:
-            raise DataError(f"{path} puts {row['file']} into two groups; keep one row for it")
-    if missing := [name for name in dataset["path"] if name not in by_file]:
-        raise DataError(
-            f"{path} has no row for {len(missing)} fields of the data set, for one {missing[0]}; make it anew with"
-            " scripts/prepare_data.py"
-        )
-    rows = [by_file[name] for name in dataset["path"]]
-    if empty := [row["file"] for row in rows if not row["group"]]:
-        raise DataError(f"{path} has no group for {len(empty)} fields of the data set, for one {empty[0]}")
-    return rows
-
-
 def parts_by_protocol(
     dataset: Dataset, protocol: str, table: Sequence[Mapping[str, Any]] | None, *, fold: int = 0, seed: int = 0
 ) -> dict[str, np.ndarray]:
@@ -154,27 +117,52 @@ def with_splits(
     Returns:
         The filled table, and the classes that `acquisition_folds` cut into stretches.
     """
-    paths, group = [record.file for record in records], [record.group for record in records]
+    columns, stretched = split_columns(
+        [record.file for record in records],
+        labels,
+        [record.group for record in records],
+        [record.acquisition for record in records],
+        seed=seed,
+    )
+    filled = [
+        dataclasses.replace(record, split_random=random, split_grouped=grouped, split_acquisition=by_session)
+        for record, random, grouped, by_session in zip(records, *columns.values(), strict=True)
+    ]
+    return filled, stretched
+
+
+def split_columns(
+    paths: Sequence[str], labels: Sequence[int], groups: Sequence[Any], sessions: Sequence[str], *, seed: int
+) -> tuple[dict[str, list[str]], tuple[int, ...]]:
+    """Compute the split columns of a group table; those of a protocol that the data is too small for hold "".
+
+    Args:
+        paths: Name of each field.
+        labels: Class index of each field.
+        groups: Group of each field.
+        sessions: Acquisition of each field; without one for each there is no split by acquisition.
+        seed: Of the splits.
+
+    Returns:
+        Column name -> value of each field, and the classes that `acquisition_folds` cut into stretches.
+    """
 
     def attempt(groups: Sequence[Any]) -> list[str]:
         try:
             return split_fields(labels, paths, groups, seed=seed).tolist()
         except DataError:
-            return [""] * len(records)  # too few groups for this protocol; whoever asks for it is told so
+            return [""] * len(paths)  # too few groups for this protocol; whoever asks for it is told so
 
-    random, grouped = attempt(paths), attempt(group)
     stretched: tuple[int, ...] = ()
-    try:
-        folds, stretched = _folds_of(labels, paths, [record.acquisition for record in records], seed)
-        by_session = [GAP if fold < 0 else f"fold {fold}" for fold in folds]
-    except DataError:
-        by_session = [""] * len(records)
-    filled = [
-        dataclasses.replace(record, split_random=random[row], split_grouped=grouped[row],
-                            split_acquisition=by_session[row])
-        for row, record in enumerate(records)
-    ]  # fmt: skip
-    return filled, stretched
+    by_session = [""] * len(paths)
+    if all(sessions):
+        try:
+            folds, stretched = _folds_of(labels, paths, sessions, seed)
+            by_session = [GAP if fold < 0 else f"fold {fold}" for fold in folds]
+        except DataError:
+            pass
+    columns = {"split_random": attempt(paths), "split_grouped": attempt(groups), "split_acquisition": by_session}
+    return columns, stretched
 
 
 def _sessions_of(table: Sequence[Mapping[str, Any]]) -> list[str]:

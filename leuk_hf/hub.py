@@ -72,7 +72,8 @@ def publish_folder(
         repo_id: "owner/name", or "name" for the token's own user.
         repo_type: One of `REPO_TYPES`.
         message: Of the commit.
-        private: Whether a new repository is private; None: as the owner has set.
+        private: Whether a new repository is private, which one that is there must then be, too; None: as the owner
+            has set.
         branch: Made if missing; by default the main one.
         create_pr: Open a pull request instead of committing to the branch.
         tag: Put onto the commit; may exist if it is there already.
@@ -103,7 +104,12 @@ def publish_folder(
         place: dict[str, Any] = {"repo_id": repo_id, "repo_type": repo_type}
         if branch and not create_pr:
             api.create_branch(**place, branch=branch, exist_ok=True)
-        before = str(api.repo_info(**place, revision=branch).sha)
+        info = api.repo_info(**place, revision=branch)
+        if private and info.private is False:
+            raise HubError(
+                f"{repo_id} is public already; make it private in its settings, or publish it as such (--no-private)"
+            )
+        before = str(info.sha)
         kept = not (is_new or overwrite_card) and has_edited_card(api, **place, revision=branch)
         tagged = _commit_of_tag(api, place, tag)
         if tagged not in (None, before):

@@ -59,8 +59,9 @@ class TrainConfig:
         fold: Part of the data that is tested, from 0.
         split: Split table of your own instead (CSV with the columns file and split: train, test and, if it has them,
             validation and calibration); what it lacks is cut out of train, by whole groups.
-        groups: Group table of scripts/prepare_data.py, or your own CSV with the columns file and group (such as the
-            patient); empty: made at the start, unless the protocol is random.
+        groups: Group table of scripts/prepare_data.py; one on the Hub, as owner/name or owner/name@revision; or your
+            own CSV with the columns file and group (such as the patient); empty: made at the start, unless the
+            protocol is random.
         mixed_precision: auto is bfloat16 where the device computes in it, else float32.
         channels_last: Memory layout that convolutions prefer.
         sync_batch_norm: Normalise over the batches of all GPUs instead of each one's own; for small batches.
@@ -113,7 +114,7 @@ class TrainConfig:
     protocol: Literal["random", "grouped", "acquisition"] = "grouped"
     fold: int = 0
     split: Path | None = None
-    groups: Path | None = None
+    groups: str | None = None
     mixed_precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
     channels_last: bool = True
     sync_batch_norm: bool = False

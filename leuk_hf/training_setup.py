@@ -20,7 +20,8 @@ from torch.utils.data import DataLoader
 from leuk_hf.errors import TrainingError
 from leuk_hf.field_cache import CachedFields
 from leuk_hf.fields import CanvasDataset, EpochSampler, FieldDataset
-from leuk_hf.group_table import parts_by_protocol, read_groups, write_groups
+from leuk_hf.group_source import read_groups
+from leuk_hf.group_table import parts_by_protocol, write_groups
 from leuk_hf.groups import find_groups
 from leuk_hf.leukocyte_weights import WARM_UP, load_leukocyte_network
 from leuk_hf.model import LeukDenseNet
@@ -73,15 +74,16 @@ def split_dataset(config: TrainConfig, dataset: Dataset, *, progress: bool) -> d
     Raises:
         DataError: If the data cannot be split so.
     """
-    path = config.groups
-    if path is None and config.protocol != "random":
+    source = config.groups
+    if source is None and config.protocol != "random":
         path = Path(config.output) / "groups.csv"
         if not path.is_file():
             found = find_groups(
                 dataset, cache=Path(config.output) / "groups-cache", seed=config.seed, progress=progress
             )
             write_groups(path, found.records)
-    table = None if path is None else read_groups(path, dataset)
+        source = str(path)
+    table = None if source is None else read_groups(source, dataset, whole=True)
     if config.split is not None:
         groups = list(dataset["path"]) if table is None else [row["group"] for row in table]
         return parts_of_table(config.split, dataset, groups, seed=config.seed)

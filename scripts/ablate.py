@@ -39,7 +39,7 @@ class Arguments:
 
     source: str
     split: Path
-    groups: Path
+    groups: str
     only: tuple[str, ...] = ()
     seeds: tuple[int, ...] = (0, 1)
     num_epochs: int | None = None

@@ -58,7 +58,7 @@ class Arguments:
     part: str | None = None
     num_fields: int = 300
     rows: tuple[str, ...] = ()
-    groups: Path | None = None
+    groups: str | None = None
     baselines: bool = False
     name: str | None = None
     output: Path = Path("results/audit")
@@ -136,7 +136,7 @@ def run(arguments: Arguments, command: str) -> str:
     from leuk_hf.data import class_names_of, load_smears, without_decoding
     from leuk_hf.evaluation import check_results, merge_results
     from leuk_hf.files import write_text
-    from leuk_hf.group_table import read_groups
+    from leuk_hf.group_source import read_groups
     from leuk_hf.labels import CLASS_NAMES
     from leuk_hf.plots import plot_audit
     from leuk_hf.provenance import provenance
@@ -176,7 +176,7 @@ def run(arguments: Arguments, command: str) -> str:
         skip_unreadable=arguments.skip_unreadable,
         progress=True,
     )
-    table = None if arguments.groups is None else read_groups(arguments.groups, everything)
+    table = None if arguments.groups is None else read_groups(arguments.groups, everything, whole=True)
     dataset = everything
     if arguments.split:
         dataset = everything.select(read_split(arguments.split, everything, part))

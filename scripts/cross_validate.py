@@ -44,7 +44,7 @@ class Arguments:
     """
 
     source: str
-    groups: Path
+    groups: str
     split: Path | None = None
     recipes: tuple[str, ...] = ("plain", "default")
     protocols: tuple[Literal["random", "grouped", "reference", "acquisition"], ...] = (

@@ -44,7 +44,7 @@ class Arguments:
     split: Path | None = None
     part: str | None = None
     protocol: str | None = None
-    groups: Path | None = None
+    groups: str | None = None
     without: tuple[str, ...] = ()
     source_split: str | None = None
     source_revision: str | None = None
@@ -87,7 +87,7 @@ def run(arguments: Arguments, command: str) -> tuple[str, dict]:
     from leuk_hf.backends import load_predictor
     from leuk_hf.data import load_smears
     from leuk_hf.evaluation import evaluate, merge_results, write_plots
-    from leuk_hf.group_table import read_groups
+    from leuk_hf.group_source import read_groups
     from leuk_hf.labels import CLASS_NAMES
     from leuk_hf.provenance import provenance
     from leuk_hf.results import write_predictions

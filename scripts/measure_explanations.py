@@ -47,7 +47,7 @@ class Arguments:
     split: Path | None = None
     part: str | None = None
     per_class: int = 25
-    groups: Path | None = None
+    groups: str | None = None
     methods: tuple[str, ...] = ()
     layers: tuple[str, ...] = ()
     steps: int = 10
@@ -88,7 +88,7 @@ def run(arguments: Arguments, command: str) -> str:
     from leuk_hf.explanation_measurement import Plan, measure_explanations
     from leuk_hf.explanation_tables import explanations_text
     from leuk_hf.files import write_text
-    from leuk_hf.group_table import read_groups
+    from leuk_hf.group_source import read_groups
     from leuk_hf.journal import Journal
     from leuk_hf.labels import CLASS_NAMES
     from leuk_hf.provenance import provenance

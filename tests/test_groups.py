@@ -23,11 +23,11 @@ from leuk_hf import training, training_setup
 from leuk_hf.data import load_smears
 from leuk_hf.errors import DataError, TrainingError
 from leuk_hf.group_report import summary_of, summary_table, write_report
+from leuk_hf.group_source import read_groups
 from leuk_hf.group_table import (
     COLUMNS,
     FieldRecord,
     parts_by_protocol,
-    read_groups,
     session_folds,
     with_splits,
     write_groups,
