@@ -12,6 +12,7 @@ from datasets import Dataset
 from torch import nn
 
 from leuk_hf import export_record
+from leuk_hf.calibration_run import calibrate_checkpoint
 from leuk_hf.claims import claims_text
 from leuk_hf.data import load_smears
 from leuk_hf.data_tables import data_text
@@ -19,6 +20,7 @@ from leuk_hf.errors import DataError
 from leuk_hf.evaluation import Results, evaluate, merge_results
 from leuk_hf.explanation_tables import explanations_summary
 from leuk_hf.files import write_json, write_text
+from leuk_hf.group_source import read_groups
 from leuk_hf.model import LeukDenseNet
 from leuk_hf.model_card import audit_text, baselines_text, results_table
 from leuk_hf.provenance import provenance
@@ -30,7 +32,9 @@ README_SECTIONS = ("field", "leukocytes", "controls", "shortcuts")
 README_SPEED = ("inference", "training")
 
 
-def release_checkpoint(run: Path, source: str, folder: Path, *, command: str) -> tuple[Dataset, Results]:
+def release_checkpoint(
+    run: Path, source: str, folder: Path, *, command: str, groups: str | None = None, calibrated: bool | None = None
+) -> tuple[Dataset, Results]:
     """Write the shipped form of a run's checkpoint and evaluate that file on the run's test part.
 
     The folder receives model.safetensors, config.json, training.json, split.csv,
@@ -41,6 +45,9 @@ def release_checkpoint(run: Path, source: str, folder: Path, *, command: str) ->
         source: The data set the run was trained on.
         folder: Where the checkpoint goes; files of the same names are replaced.
         command: The command line, for the record.
+        groups: Group table whose groups the intervals are drawn by; None: each field is its own.
+        calibrated: Whether the file is calibrated on the run's calibration part, as by scripts/calibrate.py; None: if
+            the network sees leukocytes alone.
 
     Returns:
         The test part and its results.
@@ -66,9 +73,13 @@ def release_checkpoint(run: Path, source: str, folder: Path, *, command: str) ->
     write_json(folder / "training.json", record)
     shutil.copyfile(run / "split.csv", folder / "split.csv")
 
+    if model.view == "leukocytes" if calibrated is None else calibrated:
+        parts = {name: read_split(run / "split.csv", dataset, name) for name in ("train", "calibration")}
+        calibrate_checkpoint(folder, dataset, parts, folder, progress=True)
     shipped = LeukDenseNet.from_pretrained(folder)
     part = dataset.select(rows)
-    results = evaluate(shipped, part, progress=True)
+    places = None if groups is None else [row["group"] for row in read_groups(groups, part)]
+    results = evaluate(shipped, part, groups=places, progress=True)
     entry = {"part": "test", **results.summary(), **provenance(command)}
     (folder / "results.json").unlink(missing_ok=True)
     merge_results(folder / "results.json", "protocols", record["protocol"], entry)

@@ -10,6 +10,7 @@ import json
 import shlex
 import sys
 from pathlib import Path
+from typing import Literal
 
 from leuk_hf.errors import LeukError
 
@@ -21,6 +22,10 @@ class Arguments:
     Args:
         run: Output folder of scripts/train.py.
         source: The data the run was trained on.
+        groups: Group table (CSV, or data set on the Hub) by whose groups the intervals are drawn; empty: each field
+            is its own.
+        calibrated: Whether the file is calibrated on the run's calibration part: yes, no, or auto: if the network sees
+            leukocytes alone.
         folder: Where the checkpoint goes.
         plots: Folder for plots of the test part; they hold images of the data, so keep them out of commits.
         readme: Document whose results table is filled.
@@ -28,6 +33,8 @@ class Arguments:
 
     run: Path
     source: str
+    groups: str | None = None
+    calibrated: Literal["auto", "yes", "no"] = "auto"
     folder: Path = Path("leuk_hf/checkpoint")
     plots: Path = Path("results/release")
     readme: Path = Path("README.md")
@@ -44,7 +51,14 @@ def main(arguments: list[str]) -> int:
     parsed = tyro.cli(Arguments, args=arguments, description=__doc__, prog="scripts/release_checkpoint.py")
     command = shlex.join(["python", "scripts/release_checkpoint.py", *arguments])
     try:
-        part, results = release_checkpoint(parsed.run, parsed.source, parsed.folder, command=command)
+        part, results = release_checkpoint(
+            parsed.run,
+            parsed.source,
+            parsed.folder,
+            command=command,
+            groups=parsed.groups,
+            calibrated={"auto": None, "yes": True, "no": False}[parsed.calibrated],
+        )
         refresh_documents(parsed.folder, parsed.readme)
         model = LeukDenseNet.from_pretrained(parsed.folder)
         protocol = json.loads((parsed.folder / "training.json").read_text(encoding="utf-8"))["protocol"]
