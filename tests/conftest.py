@@ -6,7 +6,9 @@ import atexit
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 # Before the first import of a Hugging Face library, which reads these once.
 os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="leuk-hf-tests-")
@@ -18,6 +20,9 @@ import torch
 from leuk_hf.model import LeukDenseNet
 from leuk_hf.preprocessing import Preprocessor
 from leuk_hf.synthetic import write_smears
+
+if TYPE_CHECKING:
+    from loopback_hub import LoopbackHub
 
 atexit.register(shutil.rmtree, os.environ["HF_HOME"], ignore_errors=True)
 
@@ -37,3 +42,12 @@ def smear_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("smears")
     write_smears(folder, fields_per_class=2, seed=0, image_size=48)
     return folder
+
+
+@pytest.fixture
+def loopback_hub() -> Iterator[LoopbackHub]:
+    """A Hub of its own for a test: no user, no repository, a free port."""
+    from loopback_hub import LoopbackHub
+
+    with LoopbackHub() as hub:
+        yield hub
