@@ -132,7 +132,7 @@ def test_private_branches_tags_and_pull_requests(hub, client, folder):
     assert client.publish(folder, tag="v1")["commit"] == published["commit"]
     (folder / "config.json").write_text('{"second": true}', encoding="utf-8")
     branch = client.publish(folder, branch="next")
-    assert repo.branches["next"].oid == branch["commit"] and repo.at().oid == published["commit"]
+    assert repo.branches["next"] == branch["commit"] and repo.at().oid == published["commit"]
     taken = client.publish(folder, tag="v1")
     assert "tag v1 stays on" in taken["error"] and repo.tags["v1"] == published["commit"]
     (folder / "config.json").write_text('{"third": true}', encoding="utf-8")
