@@ -12,6 +12,7 @@ from datasets import Dataset
 from torch import nn
 
 from leuk_hf import export_record
+from leuk_hf.audit_tables import BASELINES
 from leuk_hf.calibration_run import calibrate_checkpoint
 from leuk_hf.claims import claims_text
 from leuk_hf.data import load_smears
@@ -81,11 +82,25 @@ def release_checkpoint(
     places = None if groups is None else [row["group"] for row in read_groups(groups, part)]
     results = evaluate(shipped, part, groups=places, progress=True)
     entry = {"part": "test", **results.summary(), **provenance(command)}
-    (folder / "results.json").unlink(missing_ok=True)
+    write_json(folder / "results.json", without_the_weights(folder / "results.json"))
     merge_results(folder / "results.json", "protocols", record["protocol"], entry)
     content = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     write_text(folder / "README.md", str(shipped.generate_model_card(results=content, training=record)))
     return part, results
+
+
+def without_the_weights(path: Path) -> dict[str, Any]:
+    """Give what a results.json says of the data alone, which other weights leave true.
+
+    Args:
+        path: Of the file, which may be missing.
+    """
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}  # none, or a damaged one, which is replaced
+    kept = {"data": results.get("data"), "audit": {BASELINES: results.get("audit", {}).get(BASELINES)}}
+    return {name: content for name, content in kept.items() if content and None not in content.values()}
 
 
 def halve_precision(model: nn.Module) -> None:

@@ -6,12 +6,13 @@ import json
 import numpy as np
 import pytest
 
+from leuk_hf.audit_tables import BASELINES
 from leuk_hf.data import load_smears
 from leuk_hf.errors import DataError
 from leuk_hf.evaluation import Results, evaluate, merge_results
 from leuk_hf.model import LeukDenseNet
 from leuk_hf.prediction import predict, softmax
-from leuk_hf.release import fill_tables, release_checkpoint
+from leuk_hf.release import fill_tables, release_checkpoint, without_the_weights
 from leuk_hf.synthetic import write_smears
 from leuk_hf.training import train
 from leuk_hf.training_config import PLAIN
@@ -103,6 +104,23 @@ def test_release_evaluates_the_very_file(tmp_path):
     with pytest.raises(DataError, match="does not hold the files"):
         (source / "Pro" / "synthetic-Pro-0001.png").rename(source / "Pro" / "renamed.png")
         release_checkpoint(tmp_path / "run", str(source), folder, command="release")
+
+
+def test_a_release_keeps_what_is_said_of_the_data(tmp_path):
+    baselines = {"protocols": {}, "command": "x"}
+    results = {
+        "data": {"groups": {"n": 1}},
+        "audit": {BASELINES: baselines, "old weights": {"rows": {}}},
+        "speed": {"old": 2},
+        "protocols": {"old": {}},
+    }
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps(results))
+    assert without_the_weights(path) == {"data": {"groups": {"n": 1}}, "audit": {BASELINES: baselines}}
+    path.write_text(json.dumps({"speed": {"old": 2}, "audit": {"old": {}}}))
+    assert without_the_weights(path) == {}
+    path.write_text("{broken")
+    assert without_the_weights(path) == {} == without_the_weights(tmp_path / "none.json")
 
 
 def test_document_without_marks_is_refused():
