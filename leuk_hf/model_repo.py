@@ -1,8 +1,8 @@
 """The folder that a model repository on the Hub is made of; `hf upload` of it gives the same repository.
 
-Shared contract: the checkpoint's own files are copied byte by byte; card, plots and the answers to the sample images
-are made from them, the same for the same checkpoint. The package's source goes along, so that handler.py needs nothing
-that the folder does not bring but the packages in its requirements.txt.
+Shared contract: the checkpoint's own files and the quickstart notebook are copied byte by byte; card, plots and the
+answers to the sample images are made from them, the same for the same checkpoint. The package's source goes along, so
+that handler.py needs nothing that the folder does not bring but the packages in its requirements.txt.
 """
 
 from __future__ import annotations
@@ -33,10 +33,11 @@ from leuk_hf.protocol_tables import is_comparison
 _PACKAGE = Path(__file__).parent
 EXAMPLES = _PACKAGE / "assets" / "examples"
 HANDLER = _PACKAGE / "assets" / "handler.py"
+NOTEBOOK_NAME = "quickstart.ipynb"  # the Hub offers to open a notebook that lies in a repository
 # What a checkpoint's folder may hold beside config and weights.
 COMPANIONS = ("training.json", "split.csv", "results.json", export_record.RECORD_NAME, *export_record.GRAPH_NAMES)
 # What earlier versions may have left in a repository.
-OBSOLETE = (*COMPANIONS, "plots/*", "examples/*", "leuk_hf/*", "handler.py", "requirements.txt")
+OBSOLETE = (*COMPANIONS, "plots/*", "examples/*", "leuk_hf/*", "handler.py", "requirements.txt", NOTEBOOK_NAME)
 _SERVING = ("captum", "huggingface_hub", "opencv-python", "safetensors", "timm", "torch", "torchvision")
 
 
@@ -61,7 +62,7 @@ def assemble_model_repo(
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".assembling-") as temporary:
         draft = Path(temporary) / "repository"
-        steps = (_copy_checkpoint, _add_plots, _add_examples, _add_handler)
+        steps = (_copy_checkpoint, _add_plots, _add_examples, _add_handler, _add_notebook)
         with tqdm(total=len(steps) + 1, desc="Assembling", unit="step", disable=not progress) as bar:
             for step in steps:
                 step(checkpoint, draft)
@@ -113,6 +114,10 @@ def _add_handler(checkpoint: Path, folder: Path) -> None:
     write_text(folder / "requirements.txt", serving_requirements())
 
 
+def _add_notebook(checkpoint: Path, folder: Path) -> None:
+    shutil.copyfile(notebook_path(), folder / NOTEBOOK_NAME)
+
+
 def _write_card(folder: Path, data_name: str) -> None:
     model = LeukDenseNet.from_pretrained(folder)
     card = model.generate_model_card(
@@ -144,6 +149,12 @@ def widget_of(folder: Path) -> list[dict[str, Any]]:
         }
         for file, prediction in zip(files, predict(predictor, files) if files else (), strict=True)
     ]
+
+
+def notebook_path() -> Path:
+    """Find the notebook: beside the package's other assets when installed, among the scripts of a checkout."""
+    installed = _PACKAGE / "assets" / NOTEBOOK_NAME
+    return installed if installed.is_file() else _PACKAGE.parent / "scripts" / NOTEBOOK_NAME
 
 
 def copy_package(target: Path) -> None:

@@ -19,7 +19,7 @@ from leuk_hf import LeukDenseNet, predict
 from leuk_hf.cross_validation import spread
 from leuk_hf.errors import CheckpointError, HubError
 from leuk_hf.model_index import DATASET
-from leuk_hf.model_repo import assemble_model_repo, serving_requirements
+from leuk_hf.model_repo import OBSOLETE, assemble_model_repo, serving_requirements
 from leuk_hf.results import Results, summarise
 from leuk_hf.synthetic import render_smear
 
@@ -79,6 +79,14 @@ def test_what_a_repository_holds(checkpoint, tmp_path):
     ours, theirs = (LeukDenseNet.from_pretrained(place) for place in (checkpoint, tmp_path / "repository"))
     assert torch.equal(ours(pixel_values), theirs(pixel_values))
     assert assembled(checkpoint, tmp_path / "again") == files
+
+
+def test_the_hub_finds_a_notebook_to_open(checkpoint, tmp_path):
+    files = assembled(checkpoint, tmp_path / "repository")
+    assert files["quickstart.ipynb"] == (ROOT / "scripts" / "quickstart.ipynb").read_bytes()
+    notebook = json.loads(files["quickstart.ipynb"])
+    assert notebook["nbformat"] == 4 and notebook["metadata"]["kernelspec"]["name"] == "python3"
+    assert "quickstart.ipynb" in OBSOLETE  # a version without it takes it away
 
 
 def test_the_index_holds_the_figures_of_every_protocol(checkpoint, tmp_path):

@@ -130,13 +130,16 @@ def test_wheel_predicts_from_another_directory(tmp_path):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(installed), packages])}
     code = (
         "import leuk_hf; from leuk_hf import LeukDenseNet, predict; from leuk_hf.model_card import template_path;"
+        "from leuk_hf.model_repo import notebook_path;"
         "from leuk_hf.space.demo import EXAMPLES;"
         "model = LeukDenseNet.from_pretrained(); print(leuk_hf.__file__, template_path().is_file());"
+        "print(notebook_path().is_file(), notebook_path().parent == template_path().parent);"
         "print(predict(model, sorted(EXAMPLES.glob('*.png'))[0])[0].label);"
         "print(leuk_hf.load_predictor(backend='onnxruntime').description)"
     )
     done = subprocess.run([str(python), "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    where, label, description = done.stdout.splitlines()
+    where, notebook, label, description = done.stdout.splitlines()
+    assert notebook == "True True"
     assert str(installed) in where and where.endswith("True") and label in CLASS_NAMES
     assert description.startswith("onnxruntime ")
