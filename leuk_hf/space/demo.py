@@ -15,6 +15,7 @@ from leuk_hf.backends import Predictor, as_predictor
 from leuk_hf.explanation import Explanation, explain
 from leuk_hf.labels import CLASS_NAMES
 from leuk_hf.space.uploads import overlay_image, smear_image
+from leuk_hf.space.zero_gpu import on_gpu
 from leuk_hf.visualization import overlay
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def build_demo(model: Predictor | LeukDenseNet, *, model_name: str) -> gr.Blocks
     calibration = " (not calibrated)" if predictor.temperature == 1 else ""
     default_layer = predictor.cam_layer if predictor.cam_layer in layers else predictor.map_layer
 
+    @on_gpu
     def predict(
         image: Image.Image, target: str = PREDICTED, layer: str = default_layer, opacity: float = 0.45
     ) -> tuple[dict[str, float], Image.Image, str, tuple[Image.Image, np.ndarray]]:
