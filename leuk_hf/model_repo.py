@@ -1,8 +1,8 @@
 """The folder that a model repository on the Hub is made of; `hf upload` of it gives the same repository.
 
 Shared contract: the checkpoint's own files and the quickstart notebook are copied byte by byte; card, plots and the
-answers to the sample images are made from them, the same for the same checkpoint. The package's source goes along, so
-that handler.py needs nothing that the folder does not bring but the packages in its requirements.txt.
+answers to the sample images are made from them, the same for the same checkpoint. What handler.py runs of the package
+goes along, so that it needs nothing that the folder does not bring but the packages in its requirements.txt.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from leuk_hf.calibration import ReliabilityBin
 from leuk_hf.errors import CheckpointError, HubError
 from leuk_hf.files import write_text
 from leuk_hf.hub import CARD_NAME
+from leuk_hf.imports import imported
 from leuk_hf.model import LeukDenseNet
 from leuk_hf.model_index import DATASET
 from leuk_hf.plots import plot_audit, plot_confusion_matrix, plot_reliability_diagram
@@ -110,7 +111,7 @@ def _add_examples(checkpoint: Path, folder: Path) -> None:
 
 def _add_handler(checkpoint: Path, folder: Path) -> None:
     shutil.copyfile(HANDLER, folder / "handler.py")
-    copy_package(folder / "leuk_hf")
+    copy_package(folder)
     write_text(folder / "requirements.txt", serving_requirements())
 
 
@@ -157,17 +158,15 @@ def notebook_path() -> Path:
     return installed if installed.is_file() else _PACKAGE.parent / "scripts" / NOTEBOOK_NAME
 
 
-def copy_package(target: Path) -> None:
-    """Copy the package's source without checkpoint, demo and pictures.
+def copy_package(folder: Path) -> None:
+    """Copy what handler.py runs of the package.
 
     Args:
-        target: The new package folder.
+        folder: Of the repository.
     """
-    for file in sorted(_PACKAGE.rglob("*.py")):
-        relative = file.relative_to(_PACKAGE)
-        if relative.parts[0] not in ("space", "assets"):
-            (target / relative).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, target / relative)
+    for file in imported(_PACKAGE.parent, f"{_PACKAGE.name}/endpoint.py")[0]:
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(_PACKAGE.parent / file, folder / file)
 
 
 def serving_requirements() -> str:
