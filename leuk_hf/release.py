@@ -90,7 +90,7 @@ def release_checkpoint(
 
 
 def without_the_weights(path: Path) -> dict[str, Any]:
-    """Give what a results.json says of the data alone, which other weights leave true.
+    """Give what a results.json says of the data and of training's speed, which other weights leave true.
 
     Args:
         path: Of the file, which may be missing.
@@ -99,8 +99,10 @@ def without_the_weights(path: Path) -> dict[str, Any]:
         results = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return {}  # none, or a damaged one, which is replaced
-    kept = {"data": results.get("data"), "audit": {BASELINES: results.get("audit", {}).get(BASELINES)}}
-    return {name: content for name, content in kept.items() if content and None not in content.values()}
+    kept: dict[str, Any] = {"data": results.get("data", {})}
+    for section, name in (("audit", BASELINES), ("speed", "training")):
+        kept[section] = {name: content} if (content := results.get(section, {}).get(name)) else {}
+    return {name: content for name, content in kept.items() if content}
 
 
 def halve_precision(model: nn.Module) -> None:
