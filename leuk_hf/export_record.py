@@ -142,10 +142,11 @@ def find_export(source: str | Path | None, **download: Any) -> ExportRecord | No
     try:
         checkpoint_io.check_class_names(settings["class_names"])
         checkpoint_io.check_temperature(settings["temperature"])
-        blocks = len(settings["block_config"])
-        if content["map_layer"] not in (f"denseblock{blocks}", "norm5"):
+        layers = checkpoint_io.cam_layers_of(settings)
+        # The two closed forms: the last dense block, and what is averaged for the logits.
+        if content["map_layer"] not in (f"denseblock{len(settings['block_config'])}", layers[-1]):
             raise ValueError(f"the map_layer of {RECORD_NAME} is {content['map_layer']!r}")
-        if settings["cam_layer"] not in (*(f"denseblock{number + 1}" for number in range(blocks)), "norm5"):
+        if settings["cam_layer"] not in layers:
             raise ValueError(f"cam_layer is {settings['cam_layer']!r}")
     except KeyError as error:
         raise CheckpointError(f"{config} has no leuk_hf setting {error}; save the model again") from error

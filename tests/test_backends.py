@@ -125,6 +125,26 @@ def test_predictions_and_explanations_are_the_same(checkpoint, exported, backend
     assert actual.heatmap.max() == 1
 
 
+@pytest.mark.parametrize("layer", ["leukocyte_pool", "denseblock4"])
+def test_a_network_that_sees_leukocytes_is_the_same_exported(tmp_path, layer):
+    model = trained_like(
+        view="leukocytes", output_stride=16, cam_layer=layer, conformal_quantiles=(0.1, 0.2, 0.3, 0.2)
+    )
+    model.save_pretrained(tmp_path / "checkpoint")
+    content = export_checkpoint(tmp_path / "checkpoint", tmp_path / "exported")
+    assert content["map_layer"] == layer
+    reference = load_predictor(tmp_path / "checkpoint", backend="torch", precision="float32")
+    for backend in EXPORTED:
+        predictor = load_predictor(tmp_path / "exported", backend=backend, precision="float32")
+        for expected, actual in zip(predict(reference, SMEARS), predict(predictor, SMEARS), strict=True):
+            assert (actual.label, actual.prediction_set) == (expected.label, expected.prediction_set)
+            assert actual.probabilities == pytest.approx(expected.probabilities, abs=1e-5)
+            assert actual.in_distribution_score == pytest.approx(expected.in_distribution_score, rel=1e-4)
+        expected, actual = (explain(one, SMEARS[0], target="Pre-B") for one in (reference, predictor))
+        assert actual.layer == expected.layer == layer
+        np.testing.assert_allclose(actual.heatmap, expected.heatmap, atol=1e-4)
+
+
 def test_norm5_can_be_the_layer_of_the_maps(tmp_path):
     model = trained_like(cam_layer="norm5")
     model.save_pretrained(tmp_path / "checkpoint")
