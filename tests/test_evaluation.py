@@ -111,13 +111,15 @@ def test_a_release_keeps_what_is_said_of_the_data(tmp_path):
     results = {
         "data": {"groups": {"n": 1}},
         "audit": {BASELINES: baselines, "old weights": {"rows": {}}},
-        "speed": {"inference 224": 2, "training": {"rounds": 3}},
+        "speed": {"inference 224": {"rounds": 2}, "training": {"rounds": 3}, "stages": {"rounds": 4}},
         "protocols": {"old": {}},
     }
     path = tmp_path / "results.json"
     path.write_text(json.dumps(results))
     assert without_the_weights(path) == {
-        "data": {"groups": {"n": 1}}, "audit": {BASELINES: baselines}, "speed": {"training": {"rounds": 3}}
+        "data": {"groups": {"n": 1}},
+        "audit": {BASELINES: baselines},
+        "speed": {"inference 224": {"rounds": 2}, "training": {"rounds": 3}},
     }  # fmt: skip
     path.write_text(json.dumps({"speed": {"old": 2}, "audit": {"old": {}}}))
     assert without_the_weights(path) == {}

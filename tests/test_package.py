@@ -13,6 +13,8 @@ import pytest
 import leuk_hf
 from leuk_hf import LeukDenseNet, load_predictor, predict
 from leuk_hf.checkpoint_io import SHIPPED_CHECKPOINT
+from leuk_hf.claims import claims_text
+from leuk_hf.explanation_tables import explanations_text
 from leuk_hf.labels import CLASS_NAMES
 from leuk_hf.model_card import audit_text, baselines_text, results_table
 from leuk_hf.release import fill_tables
@@ -67,6 +69,7 @@ def test_shipped_checkpoint_loads_and_answers():
     assert model.architecture["block_config"] == (6, 12, 24, 16)
     examples = sorted((ROOT / "leuk_hf" / "assets" / "examples").glob("*.png"))
     answers = predict(model, examples)
+    assert model.view == "leukocytes" and model.temperature != 1 and len(model.conformal_quantiles) == 4
     assert len(answers) == 4 and all(abs(sum(answer.probabilities.values()) - 1) < 1e-9 for answer in answers)
 
 
@@ -87,7 +90,8 @@ def test_documents_show_the_figures_of_results_json():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     card = (SHIPPED_CHECKPOINT / "README.md").read_text(encoding="utf-8")
     assert table in readme and table in card
-    assert audit_text(results) in card and "Exposed" in card
+    assert audit_text(results) in card and claims_text(results) in card and explanations_text(results) in card
+    assert "\n### What the figures support\n" in card and "Not measured." not in readme
     assert baselines_text(results) in readme and baselines_text(results) in card
     assert speed_text(results) in card and "times faster" in card
     assert fill_tables(readme, results) == readme
@@ -95,14 +99,15 @@ def test_documents_show_the_figures_of_results_json():
 
 def test_training_record_belongs_to_the_checkpoint():
     record = json.loads((SHIPPED_CHECKPOINT / "training.json").read_text(encoding="utf-8"))
-    assert record["recipe"] == "plain" and record["starting_weights"] == "scratch"
-    assert record["command"].startswith("accelerate launch scripts/train.py") and len(record["commit"]) >= 40
+    assert record["recipe"] == "default" and record["starting_weights"] == "warm-up" and record["fold"] == 0
+    assert record["command"].startswith("python scripts/cross_validate.py") and len(record["commit"]) >= 40
     with (SHIPPED_CHECKPOINT / "split.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    counts = {part: sum(row["split"] == part for row in rows) for part in ("train", "validation", "test")}
+    names = ("train", "validation", "calibration", "test")
+    counts = {part: sum(row["split"] == part for row in rows) for part in names}
     assert counts == {part: sum(fields.values()) for part, fields in record["fields"].items()}
     results = json.loads((SHIPPED_CHECKPOINT / "results.json").read_text(encoding="utf-8"))
-    assert results["protocols"]["random"]["num_fields"] == counts["test"]
+    assert results["protocols"]["grouped"]["num_fields"] == counts["test"]
 
 
 @pytest.mark.skipif(not REAL_DATA.is_dir(), reason="the real data set is not on this machine")
@@ -112,7 +117,7 @@ def test_shipped_checkpoint_on_held_out_real_fields():
     answers = predict(LeukDenseNet.from_pretrained(), [REAL_DATA / row["file"] for row in rows])
     right = sum(answer.label == row["label"] for answer, row in zip(answers, rows, strict=True))
     results = json.loads((SHIPPED_CHECKPOINT / "results.json").read_text(encoding="utf-8"))
-    recorded = results["protocols"]["random"]["metrics"]["accuracy"]["value"]
+    recorded = results["protocols"]["grouped"]["metrics"]["accuracy"]["value"]
     assert len(rows) > 30 and right / len(rows) >= recorded - 0.12
 
 

@@ -93,7 +93,7 @@ def test_nothing_but_the_demo_is_inside():
     top = {path.split("/")[0] for path in files}
     assert top == {"LICENSE", "README.md", "app.py", "leuk_hf", "requirements.txt"}
     assert {Path(path).suffix for path in files} == {"", ".md", ".txt", ".py", ".json", ".png", ".safetensors"}
-    assert not {"training", "data", "audit", "hub", "space_repo"} & {Path(path).stem for path in files}
+    assert not {"training", "data", "audit", "space_repo"} & {Path(path).stem for path in files}
     assert files["app.py"] == (ROOT / "app.py").read_bytes()  # what the tests run is what the Space runs
 
 
