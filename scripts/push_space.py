@@ -1,7 +1,7 @@
 """Publish the demo as a Hugging Face Space, or write its folder.
 
 python scripts/push_space.py --dry-run runs/space
-python scripts/push_space.py --repo-id me/leuk-demo --model me/leuk --hardware zero-a10g
+python scripts/push_space.py --repo me/leuk-demo --model me/leuk --hardware zero-a10g
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Arguments:
     The token is the one saved by `hf auth login`, or HF_TOKEN.
 
     Args:
-        repo_id: The Space, as owner/name; made if missing.
+        repo: The Space, as owner/name; made if missing.
         model: Model repository to serve, pinned to a commit; empty: a copy of the shipped checkpoint.
         revision: Branch, tag or commit of the model; empty: what its main branch has now.
         hardware: cpu-basic, or zero-a10g for ZeroGPU.
@@ -37,10 +37,10 @@ class Arguments:
         create_pr: Open a pull request instead.
         tag: Tag to put onto the commit.
         message: Of the commit.
-        overwrite_readme: Replace the README even if it was edited on the Hub.
+        overwrite_card: Replace the README even if it was edited on the Hub.
     """
 
-    repo_id: str | None = None
+    repo: str | None = None
     model: str | None = None
     revision: str | None = None
     hardware: str = "cpu-basic"
@@ -50,7 +50,7 @@ class Arguments:
     create_pr: bool = False
     tag: str | None = None
     message: str = "Publish the demo of leuk_hf"
-    overwrite_readme: bool = False
+    overwrite_card: bool = False
 
 
 def assemble(arguments: Arguments) -> dict[str, bytes]:
@@ -81,7 +81,7 @@ def publish(arguments: Arguments, repo_id: str) -> Published:
             create_pr=arguments.create_pr,
             tag=arguments.tag,
             obsolete=OBSOLETE,
-            overwrite_card=arguments.overwrite_readme,
+            overwrite_card=arguments.overwrite_card,
             space_hardware=arguments.hardware,
         )
 
@@ -103,15 +103,17 @@ def main(arguments: list[str]) -> int:
             size = sum(map(len, files.values())) / 1e6
             print(f"{len(files)} files, {size:.1f} MB written to {parsed.dry_run}; nothing published")
             return 0
-        if not parsed.repo_id:
-            raise HubError("nothing says where to publish; give --repo-id owner/name, or --dry-run FOLDER")
-        published = publish(parsed, parsed.repo_id)
+        if not parsed.repo:
+            raise HubError("nothing says where to publish; give --repo owner/name, or --dry-run FOLDER")
+        published = publish(parsed, parsed.repo)
     except (LeukError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(f"{published.url}\ncommit {published.commit}{'' if published.changed else ' (nothing new)'}")
+    print(f"{published.url}\ncommit {published.commit}")
+    if not published.changed:
+        print("nothing has changed since; no commit was made")
     if published.kept_card:
-        print("The README was edited on the Hub and stays; --overwrite-readme replaces it", file=sys.stderr)
+        print("README.md was edited on the Hub and is kept; --overwrite-card replaces it")
     return 0
 
 
