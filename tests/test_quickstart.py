@@ -118,13 +118,25 @@ def test_the_folder_to_push_says_what_it_was_made_of(executed):
     assert results_table(results) in card and "leukocytes removed, inpainted" in card
 
 
-def test_python_alone_makes_the_same_weights(executed, tmp_path):
+def test_python_alone_makes_the_same_weights_and_pushes_them(executed, loopback_hub, tmp_path):
     folder, _, _ = executed
-    home, again = tmp_path / "home", tmp_path / "again"
+    loopback_hub.add_user("ada", "hf_ada")
+    again = tmp_path / "again"
     again.mkdir()
-    options = {"cwd": again, "env": environment(home), "capture_output": True, "text": True}
+    hub = loopback_hub.environment(tmp_path / "home", token="hf_ada")
+    own = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "REPO_ID": "ada/quickstart"}
+    options = {"cwd": again, "env": {**hub, **own}, "capture_output": True, "text": True}
     done = subprocess.run([sys.executable, str(SCRIPT)], check=False, **options)
     assert done.returncode == 0, done.stderr[-2000:]
+    repo = loopback_hub.repo("model", "ada/quickstart")
+    assert repo.private and f"commit {repo.at().oid}" in done.stdout
+    assert "what the Hub gives back is the same model" in done.stdout
+    pushed = repo.files()
+    assert pushed["quickstart.ipynb"] == NOTEBOOK.read_bytes()
+    assert pushed["model.safetensors"] == (folder / WORK / "run" / "checkpoint" / "model.safetensors").read_bytes()
+    made = again / WORK / "repository"
+    for path in made.rglob("*"):
+        assert path.is_dir() or pushed[path.relative_to(made).as_posix()] == path.read_bytes(), path
     for name in ("groups.csv", "run/split.csv", "run/checkpoint/model.safetensors"):
         assert (again / WORK / name).read_bytes() == (folder / WORK / name).read_bytes(), name
     ours, theirs = (
