@@ -71,7 +71,8 @@ display(dataset[0]["image"])
 
 # %%
 from leuk_hf.group_report import summary_of, summary_table
-from leuk_hf.group_table import read_groups, write_groups
+from leuk_hf.group_source import read_groups
+from leuk_hf.group_table import write_groups
 from leuk_hf.groups import find_groups
 
 GROUPS = WORK / "groups.csv"
