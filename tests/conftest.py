@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING
 # Before the first import of a Hugging Face library, which reads these once.
 os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="leuk-hf-tests-")
 os.environ["HF_HUB_OFFLINE"] = "1"
+# Tiny networks gain nothing from more threads, and what sums give does not depend on the machine's cores. Twice in
+# some dozen runs of the whole suite libgomp overran the stack while it started a team of threads; why is not known.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 import torch
