@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from leuk_hf.errors import CheckpointError
+from leuk_hf.errors import CheckpointError, one_line
 from leuk_hf.field_checks import limits_from
+from leuk_hf.hub_files import download_file
 from leuk_hf.preprocessing import Preprocessor
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def locate(source: str | Path | None, name: str, **download: Any) -> Path:
         folder = SHIPPED_CHECKPOINT if source is None else Path(source).expanduser()
         is_folder, exists = folder.is_dir(), folder.exists()
     except (OSError, RuntimeError, ValueError) as error:
-        raise CheckpointError(f"{source} cannot be a folder ({_short(error)}); check the path") from error
+        raise CheckpointError(f"{source} cannot be a folder ({one_line(error)}); check the path") from error
     if is_folder:
         if not (folder / name).is_file():
             raise MissingFileError(f"{folder} has no {name}; give a folder written by save_pretrained")
@@ -90,48 +91,16 @@ def locate(source: str | Path | None, name: str, **download: Any) -> Path:
         raise CheckpointError(f"{text} is a file; give the folder that holds {CONFIG_NAME} and {WEIGHTS_NAME}")
     if not _HUB_ID.fullmatch(text) or ".." in text:
         raise CheckpointError(f"there is no folder {text}, and it cannot be a Hub id (owner/name); check the path")
-    return _download(text, name, **download)
-
-
-def _download(repo_id: str, name: str, **download: Any) -> Path:
-    # Here: importing the client costs more than loading a local checkpoint.
-    import huggingface_hub
-    from huggingface_hub.errors import (
-        EntryNotFoundError,
-        GatedRepoError,
-        HFValidationError,
-        LocalEntryNotFoundError,
-        OfflineModeIsEnabled,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
+    return download_file(
+        text,
+        name,
+        here="a folder",
+        there="a repository",
+        lacking="it is not a leuk_hf checkpoint",
+        error=CheckpointError,
+        missing=MissingFileError,
+        **download,
     )
-
-    revision = download.get("revision")
-    at = f" at revision {revision}" if revision else ""
-    try:
-        return Path(huggingface_hub.hf_hub_download(repo_id, name, **download))
-    except GatedRepoError as error:
-        raise CheckpointError(
-            f"{repo_id} is gated; ask for access on its Hub page, then run `hf auth login`"
-        ) from error
-    except RepositoryNotFoundError as error:
-        raise CheckpointError(
-            f"{repo_id} is neither a folder here nor a repository on the Hub that you may read; check the name,"
-            " or run `hf auth login` if it is private"
-        ) from error
-    except RevisionNotFoundError as error:
-        raise CheckpointError(f"{repo_id} has no revision {revision!r}; give a branch, tag or commit") from error
-    except (LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
-        raise MissingFileError(
-            f"{repo_id}{at} is neither a folder here nor in the cache, and the Hub cannot be reached; connect"
-            " to the network, unset HF_HUB_OFFLINE, or give a folder"
-        ) from error
-    except EntryNotFoundError as error:
-        raise MissingFileError(f"{repo_id}{at} has no {name}; it is not a leuk_hf checkpoint") from error
-    except HFValidationError as error:
-        raise CheckpointError(f"{repo_id!r} is neither a folder here nor a valid Hub id (owner/name)") from error
-    except OSError as error:  # all other Hub errors, and the network's own
-        raise CheckpointError(f"{repo_id}{at}: {name} could not be downloaded ({_short(error)}); try again") from error
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -149,7 +118,7 @@ def read_config(path: Path) -> dict[str, Any]:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} is not readable JSON ({_short(error)}); copy the checkpoint again") from error
+        raise CheckpointError(f"{path} is not readable JSON ({one_line(error)}); copy the checkpoint again") from error
     settings = config.get("leuk_hf") if isinstance(config, dict) else None
     if not isinstance(settings, dict):
         raise CheckpointError(f"{path} has no leuk_hf section; it does not belong to a leuk_hf checkpoint")
@@ -280,7 +249,7 @@ def read_state_dict(path: Path, expected: dict[str, torch.Tensor]) -> dict[str, 
     try:
         state_dict = load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is damaged ({_short(error)}); copy or download it again") from error
+        raise CheckpointError(f"{path} is damaged ({one_line(error)}); copy or download it again") from error
     # All at once: hundreds of small tensors take a hundred times as long one by one.
     flat = [tensor.flatten().float() for tensor in state_dict.values() if tensor.is_floating_point()]
     all_finite = not flat or bool(torch.cat(flat).isfinite().all())
@@ -303,7 +272,3 @@ def read_state_dict(path: Path, expected: dict[str, torch.Tensor]) -> dict[str, 
 
 def _listed(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more tensors"
-
-
-def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:160] or type(error).__name__

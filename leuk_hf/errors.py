@@ -5,6 +5,15 @@ know nothing of leuk_hf can catch what they expect.
 """
 
 
+def one_line(error: BaseException) -> str:
+    """Give what another library says as part of a sentence: one line, not too long.
+
+    Args:
+        error: Of any kind.
+    """
+    return " ".join(str(error).split())[:160] or type(error).__name__
+
+
 class LeukError(ValueError):
     """A mistake the user can mend; `str(error)` is the sentence to show."""
 

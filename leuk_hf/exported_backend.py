@@ -14,7 +14,7 @@ import numpy as np
 
 from leuk_hf import checkpoint_io
 from leuk_hf.backends import LazyModel, Outputs, Predictor
-from leuk_hf.errors import CheckpointError, LeukError
+from leuk_hf.errors import CheckpointError, LeukError, one_line
 
 if TYPE_CHECKING:
     from leuk_hf.export_record import ExportRecord
@@ -93,7 +93,7 @@ class OpenVinoPredictor(ExportedPredictor):
         try:
             import openvino
         except ImportError as error:
-            raise LeukError(f"openvino cannot be imported ({_short(error)}); install it again") from error
+            raise LeukError(f"openvino cannot be imported ({one_line(error)}); install it again") from error
         core = openvino.Core()
         if precision == "bfloat16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             raise LeukError("this processor does not compute in bfloat16; leave out the precision")
@@ -106,7 +106,9 @@ class OpenVinoPredictor(ExportedPredictor):
             self._compiled = core.compile_model(core.read_model(graph), "CPU", options)
             self._outputs = [self._compiled.output(name) for name in output_names(self.view)]
         except RuntimeError as error:
-            raise CheckpointError(f"{graph} cannot be read by OpenVINO ({_short(error)}); export it again") from error
+            raise CheckpointError(
+                f"{graph} cannot be read by OpenVINO ({one_line(error)}); export it again"
+            ) from error
         given, logits = self._compiled.input("pixel_values").partial_shape, self._outputs[0].partial_shape
         # The batch is of any size; the other sides are numbers.
         numbers = ([0, *(side.get_length() for side in list(shape)[1:])] for shape in (given, logits))
@@ -150,7 +152,7 @@ class OnnxRuntimePredictor(ExportedPredictor):
         try:
             import onnxruntime
         except ImportError as error:
-            raise LeukError(f"onnxruntime cannot be imported ({_short(error)}); install it again") from error
+            raise LeukError(f"onnxruntime cannot be imported ({one_line(error)}); install it again") from error
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         if num_threads is not None:
@@ -159,7 +161,7 @@ class OnnxRuntimePredictor(ExportedPredictor):
             self._session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # its exceptions share no other base
             raise CheckpointError(
-                f"{graph} cannot be read by ONNX Runtime ({_short(error)}); export it again"
+                f"{graph} cannot be read by ONNX Runtime ({one_line(error)}); export it again"
             ) from error
         shapes = {each.name: each.shape for each in (*self._session.get_inputs(), *self._session.get_outputs())}
         self._check_shapes(graph, shapes.get("pixel_values", ()), shapes.get("logits", ()))
@@ -200,7 +202,3 @@ def load_exported(
     """
     kind = OpenVinoPredictor if backend == "openvino" else OnnxRuntimePredictor
     return kind(graph, record, precision=precision, num_threads=num_threads)
-
-
-def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:160] or type(error).__name__

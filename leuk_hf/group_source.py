@@ -16,6 +16,7 @@ from datasets import Dataset
 from datasets import Image as ImageFeature
 
 from leuk_hf.errors import DataError
+from leuk_hf.hub_files import download_file
 
 TABLE_NAME = "groups.csv"  # in a repository
 HUB_NAME = r"[A-Za-z0-9][\w.\-]*/[A-Za-z0-9][\w.\-]*"  # owner/name
@@ -77,7 +78,18 @@ def locate_groups(source: Path | str) -> Path:
         DataError: If the repository or its table cannot be had.
     """
     place = _hub_place(source)
-    return Path(source) if place is None else _download(*place)
+    if place is None:
+        return Path(source)
+    return download_file(
+        place[0],
+        TABLE_NAME,
+        here="a file",
+        there="a data set",
+        lacking="give a data set made by scripts/push_dataset.py",
+        error=DataError,
+        repo_type="dataset",
+        revision=place[1],
+    )
 
 
 def file_digests(dataset: Dataset) -> list[str]:
@@ -122,37 +134,3 @@ def _hub_place(source: Path | str) -> tuple[str, str | None] | None:
         return None
     found = re.fullmatch(rf"({HUB_NAME})(?:@(\S+))?", source)
     return (found[1], found[2]) if found else None
-
-
-def _download(repo_id: str, revision: str | None) -> Path:
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import (
-        EntryNotFoundError,
-        HFValidationError,
-        LocalEntryNotFoundError,
-        OfflineModeIsEnabled,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
-
-    try:
-        return Path(hf_hub_download(repo_id, TABLE_NAME, repo_type="dataset", revision=revision))
-    except RepositoryNotFoundError as error:
-        raise DataError(
-            f"{repo_id} is neither a file here nor a data set on the Hub that you may read; check the name, or run"
-            " `hf auth login` if it is private"
-        ) from error
-    except RevisionNotFoundError as error:
-        raise DataError(f"{repo_id} has no revision {revision!r}; give a branch, tag or commit") from error
-    except (LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
-        raise DataError(
-            f"{repo_id} is neither a file here nor in the cache, and the Hub cannot be reached; connect to the"
-            " network, unset HF_HUB_OFFLINE, or give a CSV file"
-        ) from error
-    except EntryNotFoundError as error:
-        raise DataError(f"{repo_id} has no {TABLE_NAME}; give a data set made by scripts/push_dataset.py") from error
-    except HFValidationError as error:
-        raise DataError(f"{repo_id} is neither a file here nor a valid Hub id (owner/name); check the path") from error
-    except OSError as error:  # all other errors of the Hub, and the network's own
-        reason = " ".join(str(error).split())[:160]
-        raise DataError(f"{repo_id}: {TABLE_NAME} could not be downloaded ({reason}); try again") from error

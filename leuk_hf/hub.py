@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from leuk_hf.errors import HubError
+from leuk_hf.errors import HubError, LeukError, one_line
 
 CARD_NAME = "README.md"
 REPO_TYPES = ("model", "dataset", "space")
@@ -48,6 +48,14 @@ class Published:
     commit: str
     changed: bool
     kept_card: bool
+
+    def __str__(self) -> str:
+        lines = [self.url, f"commit {self.commit}"]
+        if not self.changed:
+            lines.append("nothing has changed since; no commit was made")
+        if self.kept_card:
+            lines.append(f"{CARD_NAME} was edited on the Hub and is kept; --overwrite-card replaces it")
+        return "\n".join(lines)
 
 
 def publish_folder(
@@ -180,7 +188,7 @@ def plain_errors(repo_id: str) -> Iterator[None]:
 
     try:
         yield
-    except HubError:
+    except LeukError:
         raise
     except HFValidationError as error:
         raise HubError(f"{repo_id!r} cannot be a repository's name; give owner/name") from error
@@ -189,12 +197,13 @@ def plain_errors(repo_id: str) -> Iterator[None]:
     except HfHubHTTPError as error:
         raise HubError(_sentence(error, repo_id)) from error
     except ValueError as error:  # the client's word for metadata that the Hub does not take
-        raise HubError(f"the Hub refuses the card: {_first_line(error)}; mend {CARD_NAME}") from error
+        raise HubError(f"the Hub refuses the card: {one_line(error).rstrip('.')}; mend {CARD_NAME}") from error
     except (OSError, RuntimeError) as error:
         if isinstance(cause := error.__cause__, HfHubHTTPError):
             raise HubError(_sentence(cause, repo_id)) from error
+        reason = one_line(error).rstrip(".")
         raise HubError(
-            f"the connection to the Hub broke ({_first_line(error)}); nothing is published, run the same command again"
+            f"the connection to the Hub broke ({reason}); nothing is published, run the same command again"
         ) from error
 
 
@@ -226,16 +235,12 @@ def _commit_of_tag(api: Any, place: dict[str, Any], tag: str | None) -> str | No
 
 def _sentence(error: Any, repo_id: str) -> str:
     status = error.response.status_code if error.response is not None else 0
-    reason = error.server_message or _first_line(error)
+    reason = error.server_message or one_line(error).rstrip(".")
     if status in _PLAIN:
         return _PLAIN[status].format(repo_id=repo_id, reason=reason.rstrip("."))
     if status >= 500:
         return f"the Hub is in trouble ({status}); nothing was published, run the same command again later"
     return f"the Hub refuses {repo_id} ({reason.rstrip('.')}); see the message and run the same command again"
-
-
-def _first_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200].rstrip(".")
 
 
 def _digest(text: str) -> str:

@@ -109,11 +109,7 @@ def main(arguments: list[str]) -> int:
     except (LeukError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(f"{published.url}\ncommit {published.commit}")
-    if not published.changed:
-        print("nothing has changed since; no commit was made")
-    if published.kept_card:
-        print("README.md was edited on the Hub and is kept; --overwrite-card replaces it")
+    print(published)
     return 0
 
 

@@ -46,7 +46,7 @@ class Arguments:
 def run(arguments: Arguments) -> str:
     """Assemble and publish; gives what is printed."""
     from leuk_hf.errors import HubError
-    from leuk_hf.hub import CARD_NAME, publish_folder
+    from leuk_hf.hub import publish_folder
     from leuk_hf.model_index import DATASET
     from leuk_hf.model_repo import OBSOLETE, assemble_model_repo
 
@@ -71,12 +71,7 @@ def run(arguments: Arguments) -> str:
             obsolete=OBSOLETE,
             overwrite_card=arguments.overwrite_card,
         )
-    lines = [f"{published.url}", f"commit {published.commit}"]
-    if not published.changed:
-        lines.append("nothing has changed since; no commit was made")
-    if published.kept_card:
-        lines.append(f"{CARD_NAME} was edited on the Hub and is kept; --overwrite-card replaces it")
-    return "\n".join(lines)
+    return str(published)
 
 
 def main(arguments: list[str]) -> int:

@@ -73,7 +73,7 @@ def folder(tmp_path):
     return folder
 
 
-def commits(hub, repo_type="model", repo_id="ada/net"):
+def commits(hub):
     return [request for request in hub.requests if request.method == "POST" and "/commit/" in request.path]
 
 
