@@ -108,7 +108,11 @@ def inference_copy(model: LeukDenseNet) -> LeukDenseNet:
     Args:
         model: On any device; stays as it is.
     """
-    fast = copy.deepcopy(model).eval()
+    # The tensors beforehand: on ZeroGPU torch sees every call, and takes minutes over deepcopy's.
+    tensors: dict[int, Any] = {id(buffer): buffer.clone() for buffer in model.buffers()}
+    for weight in model.parameters():
+        tensors[id(weight)] = nn.Parameter(weight.detach().clone(), requires_grad=weight.requires_grad)
+    fast = copy.deepcopy(model, tensors).eval()
     pool_first(fast)
     features: Any = fast.features
     features.conv0, features.norm0 = _folded(features.conv0, features.norm0)
