@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from leuk_hf.errors import HubError, LeukError, one_line
+from leuk_hf.hub_files import refusal
 
 CARD_NAME = "README.md"
 REPO_TYPES = ("model", "dataset", "space")
@@ -96,27 +97,19 @@ def publish_folder(
     Raises:
         HubError: One sentence; nothing is published then, apart from an empty repository or branch.
     """
-    import huggingface_hub
-
     if repo_type not in REPO_TYPES:
         raise HubError(f"there is no repository type {repo_type!r}; choose {', '.join(REPO_TYPES)}")
     if not folder.is_dir():
         raise HubError(f"{folder} is no folder; give the one to publish")
-    if create_pr and tag:
-        raise HubError("a pull request has no commit to tag yet; merge it first, or leave out the tag")
-    if not (token or huggingface_hub.get_token()):
-        raise HubError("there is no token; run `hf auth login`, or set HF_TOKEN, with a token that may write")
-    api = huggingface_hub.HfApi(token=token)
+    _check_tag(tag, create_pr)
+    api = _api(token)
     with plain_errors(repo_id):
         repo_id, is_new = _make_repo(api, repo_id, repo_type, private, space_hardware)
         place: dict[str, Any] = {"repo_id": repo_id, "repo_type": repo_type}
         if branch and not create_pr:
             api.create_branch(**place, branch=branch, exist_ok=True)
         info = api.repo_info(**place, revision=branch)
-        if private and info.private is False:
-            raise HubError(
-                f"{repo_id} is public already; make it private in its settings, or publish it as such (--no-private)"
-            )
+        _check_privacy(repo_id, info, private)
         before = str(info.sha)
         kept = not (is_new or overwrite_card) and has_edited_card(api, **place, revision=branch)
         tagged = _commit_of_tag(api, place, tag)
@@ -138,6 +131,45 @@ def publish_folder(
             api.create_tag(**place, tag=tag, revision=commit.oid)
     url = commit.pr_url or str(commit.repo_url)
     return Published(url, commit.oid, commit.oid != before, kept)
+
+
+def check_access(
+    repo_id: str,
+    *,
+    repo_type: str = "model",
+    private: bool | None = None,
+    create_pr: bool = False,
+    tag: str | None = None,
+    token: str | None = None,
+) -> None:
+    """Refuse what `publish_folder` would refuse, as far as the Hub tells beforehand; nothing is changed there.
+
+    Args:
+        repo_id: As for `publish_folder`, and so are the others.
+        repo_type: One of `REPO_TYPES`.
+        private: Whether the repository must be private.
+        create_pr: Whether a pull request is meant, which takes no right to write.
+        tag: Of the commit.
+        token: By default the one saved by `hf auth login`, or HF_TOKEN.
+
+    Raises:
+        HubError: One sentence.
+    """
+    import huggingface_hub
+
+    _check_tag(tag, create_pr)
+    api = _api(token)
+    with plain_errors(repo_id):
+        huggingface_hub.utils.validate_repo_id(repo_id)
+        user = api.whoami()
+        name = repo_id if "/" in repo_id else f"{user['name']}/{repo_id}"
+        role = ((user.get("auth") or {}).get("accessToken") or {}).get("role")
+        owners = (user["name"], *(each["name"] for each in user.get("orgs") or ()))
+        # What a fine-grained token may do is known to the Hub alone.
+        if role == "read" or (role == "write" and not create_pr and name.split("/")[0] not in owners):
+            raise HubError(_PLAIN[403].format(repo_id=name))
+        if api.repo_exists(name, repo_type=repo_type):
+            _check_privacy(name, api.repo_info(name, repo_type=repo_type), private)
 
 
 def has_edited_card(api: Any, *, repo_id: str, repo_type: str = "model", revision: str | None = None) -> bool:
@@ -184,7 +216,7 @@ def plain_errors(repo_id: str) -> Iterator[None]:
     Args:
         repo_id: What is being worked on.
     """
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError, OfflineModeIsEnabled
 
     try:
         yield
@@ -198,13 +230,33 @@ def plain_errors(repo_id: str) -> Iterator[None]:
         raise HubError(_sentence(error, repo_id)) from error
     except ValueError as error:  # the client's word for metadata that the Hub does not take
         raise HubError(f"the Hub refuses the card: {one_line(error).rstrip('.')}; mend {CARD_NAME}") from error
-    except (OSError, RuntimeError) as error:
-        if isinstance(cause := error.__cause__, HfHubHTTPError):
-            raise HubError(_sentence(cause, repo_id)) from error
+    except (OSError, RuntimeError, HTTPError) as error:  # the last one is the network's
+        if (refused := refusal(error)) is not None:
+            raise HubError(_sentence(refused, repo_id)) from error
         reason = one_line(error).rstrip(".")
         raise HubError(
-            f"the connection to the Hub broke ({reason}); nothing is published, run the same command again"
+            f"the connection to the Hub broke ({reason}); nothing is published by halves, run the same command again"
         ) from error
+
+
+def _api(token: str | None) -> Any:
+    import huggingface_hub
+
+    if not (token or huggingface_hub.get_token()):
+        raise HubError("there is no token; run `hf auth login`, or set HF_TOKEN, with a token that may write")
+    return huggingface_hub.HfApi(token=token)
+
+
+def _check_tag(tag: str | None, create_pr: bool) -> None:
+    if create_pr and tag:
+        raise HubError("a pull request has no commit to tag yet; merge it first, or leave out the tag")
+
+
+def _check_privacy(repo_id: str, info: Any, private: bool | None) -> None:
+    if private and info.private is False:
+        raise HubError(
+            f"{repo_id} is public already; make it private in its settings, or publish it as such (--no-private)"
+        )
 
 
 def _make_repo(
@@ -239,7 +291,7 @@ def _sentence(error: Any, repo_id: str) -> str:
     if status in _PLAIN:
         return _PLAIN[status].format(repo_id=repo_id, reason=reason.rstrip("."))
     if status >= 500:
-        return f"the Hub is in trouble ({status}); nothing was published, run the same command again later"
+        return f"the Hub is in trouble ({status}); nothing is published by halves, run the same command again later"
     return f"the Hub refuses {repo_id} ({reason.rstrip('.')}); see the message and run the same command again"
 
 

@@ -5,10 +5,15 @@ Shared contract: importing this module costs nothing; the Hub's client is loaded
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from leuk_hf.errors import LeukError, one_line
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_REPOSITORY = re.compile(r"[\w.\-]+(/[\w.\-]+)?")
 
 
 def download_file(
@@ -45,14 +50,16 @@ def download_file(
         EntryNotFoundError,
         GatedRepoError,
         HFValidationError,
+        HTTPError,  # of the client that the Hub's own uses
         LocalEntryNotFoundError,
-        OfflineModeIsEnabled,
         RepositoryNotFoundError,
         RevisionNotFoundError,
     )
 
     revision, missing = download.get("revision"), missing or error
     at = f" at revision {revision}" if revision else ""
+    if not download.get("force_download") and _is_known_to_lack(repo_id, name, download):
+        raise missing(f"{repo_id}{at} has no {name}; {lacking}")
     try:
         return Path(huggingface_hub.hf_hub_download(repo_id, name, **download))
     except GatedRepoError as fault:
@@ -64,14 +71,62 @@ def download_file(
         ) from fault
     except RevisionNotFoundError as fault:
         raise error(f"{repo_id} has no revision {revision!r}; give a branch, tag or commit") from fault
-    except (LocalEntryNotFoundError, OfflineModeIsEnabled) as fault:
-        raise missing(
-            f"{repo_id}{at} is neither {here} here nor in the cache, and the Hub cannot be reached; connect"
-            f" to the network, unset HF_HUB_OFFLINE, or give {here}"
-        ) from fault
-    except EntryNotFoundError as fault:
-        raise missing(f"{repo_id}{at} has no {name}; {lacking}") from fault
     except HFValidationError as fault:
         raise error(f"{repo_id!r} is neither {here} here nor a valid Hub id (owner/name)") from fault
-    except OSError as fault:  # all other Hub errors, and the network's own
-        raise error(f"{repo_id}{at}: {name} could not be downloaded ({one_line(fault)}); try again") from fault
+    except (OSError, ValueError, HTTPError) as fault:  # of the Hub, the network, the disk
+        if (refused := refusal(fault)) is not None and not isinstance(refused, EntryNotFoundError):
+            raise _refused(repo_id, at, name, here, refused, error, missing) from fault
+        if isinstance(fault, EntryNotFoundError) and not isinstance(fault, LocalEntryNotFoundError):
+            raise missing(f"{repo_id}{at} has no {name}; {lacking}") from fault
+        if isinstance(fault, (LocalEntryNotFoundError, ValueError)):  # the latter if a new download was asked for
+            raise missing(
+                f"{repo_id}{at} is neither {here} here nor in the cache, and the Hub cannot be reached; connect"
+                f" to the network, unset HF_HUB_OFFLINE, or give {here}"
+            ) from fault
+        raise missing(
+            f"{repo_id}{at}: the download of {name} broke off ({one_line(fault).rstrip('.')}); try again"
+        ) from fault
+
+
+def refusal(fault: BaseException) -> Any:
+    """Find the Hub's own answer behind what its client raises.
+
+    Args:
+        fault: As raised by the client.
+
+    Returns:
+        The `HfHubHTTPError`, or None if the Hub gave no answer.
+    """
+    from huggingface_hub.errors import HfHubHTTPError
+
+    found = next((each for each in (fault, fault.__cause__) if isinstance(each, HfHubHTTPError)), None)
+    return None if found is None or found.response is None else found
+
+
+def _is_known_to_lack(repo_id: str, name: str, download: Mapping[str, Any]) -> bool:
+    """Tell whether the cache says that a commit has no such file, for which the client would ask each time."""
+    import huggingface_hub
+
+    revision = download.get("revision")
+    if not _COMMIT.fullmatch(revision or "") or not _REPOSITORY.fullmatch(repo_id):
+        return False
+    place = {"cache_dir": download.get("cache_dir"), "repo_type": download.get("repo_type")}
+    known = huggingface_hub.try_to_load_from_cache(repo_id, name, revision=revision, **place)
+    return known is huggingface_hub._CACHED_NO_EXIST
+
+
+def _refused(
+    repo_id: str, at: str, name: str, here: str, refused: Any, error: type[LeukError], missing: type[LeukError]
+) -> LeukError:
+    status = refused.response.status_code
+    if status == 401:
+        return error("the Hub does not accept the token; run `hf auth login` with a new one, or `hf auth logout`")
+    if status == 403:
+        return error(f"this token may not read {name} of {repo_id}; use one that may")
+    # A file that may be lacking does without: the others may be in the cache.
+    if status == 429:
+        return missing(f"{repo_id}{at}: the Hub limits how often it may be asked; wait a few minutes and try again")
+    if status >= 500:
+        return missing(f"{repo_id}{at}: the Hub is in trouble ({status}); try again later, or give {here}")
+    reason = f", {refused.server_message.rstrip('.')}" if refused.server_message else ""
+    return error(f"{repo_id}{at}: the Hub does not give {name} ({status}{reason}); check the name and HF_ENDPOINT")

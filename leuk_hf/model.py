@@ -34,10 +34,8 @@ from leuk_hf.in_distribution import InDistribution
 from leuk_hf.labels import CLASS_NAMES
 from leuk_hf.leukocyte_view import LeukocyteNetwork, LeukocytePool, erase_background, opacity
 from leuk_hf.model_card import render_model_card
-from leuk_hf.model_config import config_of
+from leuk_hf.model_config import IMAGENET_REPOSITORY, config_of
 from leuk_hf.preprocessing import Preprocessor
-
-IMAGENET_REPOSITORY = "timm/densenet121.tv_in1k"
 
 
 class LeukDenseNet(

@@ -13,6 +13,7 @@ from leuk_hf.audit_tables import BASELINES, audit_table, baseline_table
 from leuk_hf.claims import claims_text
 from leuk_hf.data_tables import data_text
 from leuk_hf.explanation_tables import explanations_text
+from leuk_hf.model_config import IMAGENET_REPOSITORY
 from leuk_hf.model_index import DATASET, card_data
 from leuk_hf.protocol_tables import comparison_text, is_comparison
 from leuk_hf.speed_tables import speed_text
@@ -54,10 +55,16 @@ def render_model_card(
         plots: Names of plots of figures beside the card.
     """
     settings = config["leuk_hf"]
-    recipe = None if training is None else training.get("recipe")
+    recorded = training or {}
     return ModelCard.from_template(
         card_data=card_data(
-            base, results or {}, model_name="leuk_hf", recipe=recipe, data_name=data_name, widget=widget
+            base,
+            results or {},
+            model_name="leuk_hf",
+            recipe=recorded.get("recipe"),
+            data_name=data_name,
+            base_model=IMAGENET_REPOSITORY if recorded.get("starting_weights") == "imagenet" else None,
+            widget=widget,
         ),
         template_str=template_path().read_text(encoding="utf-8"),
         settings=settings,

@@ -7,6 +7,8 @@ from typing import Any
 
 from leuk_hf import checkpoint_io
 
+IMAGENET_REPOSITORY = "timm/densenet121.tv_in1k"
+
 
 def config_of(settings: dict[str, Any], architecture: dict[str, Any], num_features: int) -> dict[str, Any]:
     """Describe a model as JSON types.

@@ -28,6 +28,7 @@ def card_data(
     model_name: str,
     recipe: str | None = None,
     data_name: str = DATASET,
+    base_model: str | None = None,
     widget: Sequence[Mapping[str, Any]] = (),
 ) -> ModelCardData:
     """Complete the metadata that all models of the class share.
@@ -38,12 +39,15 @@ def card_data(
         model_name: For the index.
         recipe: Whose figures over folds and seeds are the model's, too; None: only those of the checkpoint itself.
         data_name: What it was evaluated on.
+        base_model: Hub id of the weights that the training began with, if it was any.
         widget: Sample images with expected outputs: src, example_title, output.
     """
     content = base.to_dict()
     evaluated = list(_results(results, recipe, data_name))
     if evaluated:
         content |= {"model_name": model_name, "eval_results": evaluated, "metrics": list(METRIC_IDS)}
+    if base_model:
+        content["base_model"] = base_model
     if widget:
         content["widget"] = [dict(one) for one in widget]
     return ModelCardData(**content)

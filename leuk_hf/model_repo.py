@@ -1,8 +1,9 @@
 """The folder that a model repository on the Hub is made of; `hf upload` of it gives the same repository.
 
-Shared contract: the checkpoint's own files and the quickstart notebook are copied byte by byte; card, plots and the
-answers to the sample images are made from them, the same for the same checkpoint. What handler.py runs of the package
-goes along, so that it needs nothing that the folder does not bring but the packages in its requirements.txt.
+Shared contract: the checkpoint's own files and the quickstart notebook are copied byte by byte, but for absolute paths
+in their JSON, of which the last part stays; card, plots and the answers to the sample images are made from them, the
+same for the same checkpoint. What handler.py runs of the package goes along, so that it needs nothing that the folder
+does not bring but the packages in its requirements.txt.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ from leuk_hf.audit_tables import BASELINES
 from leuk_hf.backends import load_predictor
 from leuk_hf.calibration import ReliabilityBin
 from leuk_hf.errors import CheckpointError, HubError
-from leuk_hf.files import write_text
+from leuk_hf.files import write_json, write_text
 from leuk_hf.hub import CARD_NAME
 from leuk_hf.imports import imported
+from leuk_hf.local_paths import without_local_paths
 from leuk_hf.model import LeukDenseNet
 from leuk_hf.model_index import DATASET
 from leuk_hf.plots import plot_audit, plot_confusion_matrix, plot_reliability_diagram
@@ -37,6 +39,7 @@ HANDLER = _PACKAGE / "assets" / "handler.py"
 NOTEBOOK_NAME = "quickstart.ipynb"  # the Hub offers to open a notebook that lies in a repository
 # What a checkpoint's folder may hold beside config and weights.
 COMPANIONS = ("training.json", "split.csv", "results.json", export_record.RECORD_NAME, *export_record.GRAPH_NAMES)
+_RECORDS = ("training.json", "results.json", export_record.RECORD_NAME)
 # What earlier versions may have left in a repository.
 OBSOLETE = (*COMPANIONS, "plots/*", "examples/*", "leuk_hf/*", "handler.py", "requirements.txt", NOTEBOOK_NAME)
 _SERVING = ("captum", "huggingface_hub", "opencv-python", "safetensors", "timm", "torch", "torchvision")
@@ -80,6 +83,10 @@ def _copy_checkpoint(checkpoint: Path, folder: Path) -> None:
     for name in (checkpoint_io.CONFIG_NAME, checkpoint_io.WEIGHTS_NAME, *COMPANIONS):
         if (checkpoint / name).is_file():
             shutil.copyfile(checkpoint / name, folder / name)
+    for name in _RECORDS:
+        content = read_json(checkpoint / name)
+        if (published := without_local_paths(content)) != content:
+            write_json(folder / name, published)
     LeukDenseNet.from_pretrained(folder)  # strictly: nothing that cannot be loaded is published
 
 

@@ -11,6 +11,7 @@ import shlex
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from leuk_hf.errors import DataError, LeukError
 
@@ -64,12 +65,9 @@ class Arguments:
     skip_unreadable: bool = False
 
 
-def assemble(arguments: Arguments, folder: Path) -> str:
-    """Write the folder that is published; gives what it holds, in words."""
-    from leuk_hf.data import load_smears
-    from leuk_hf.dataset_card import Statement, check_permission, render_dataset_card
-    from leuk_hf.dataset_repo import check_empty, make_table, write_folder
-    from leuk_hf.group_source import read_groups
+def check(arguments: Arguments) -> None:
+    """Refuse options that cannot work before anything is read."""
+    from leuk_hf.dataset_card import check_permission
 
     if arguments.images:
         check_permission(arguments.i_may_publish_these_images)
@@ -77,6 +75,15 @@ def assemble(arguments: Arguments, folder: Path) -> str:
         raise DataError("the right to publish images is stated, but none would be published; give --images, too")
     if not 0 <= arguments.seed < 2**32:
         raise DataError(f"seed is {arguments.seed}; give a whole number from 0 to {2**32 - 1}")
+
+
+def assemble(arguments: Arguments, folder: Path) -> str:
+    """Write the folder that is published; gives what it holds, in words."""
+    from leuk_hf.data import load_smears
+    from leuk_hf.dataset_card import Statement, render_dataset_card
+    from leuk_hf.dataset_repo import check_empty, make_table, write_folder
+    from leuk_hf.group_source import read_groups
+
     check_empty(folder)  # before the minutes that a large data set takes
     dataset = load_smears(
         arguments.source,
@@ -103,27 +110,32 @@ def assemble(arguments: Arguments, folder: Path) -> str:
 def run(arguments: Arguments) -> str:
     """Assemble and, unless it is a dry run, publish; gives what is printed."""
     from leuk_hf.dataset_repo import IMAGE_PATTERN
-    from leuk_hf.hub import publish_folder
+    from leuk_hf.hub import check_access, publish_folder
 
+    check(arguments)
     if arguments.dry_run is not None:
         held = assemble(arguments, arguments.dry_run)
         upload = ["hf", "upload", arguments.repo, str(arguments.dry_run), "--repo-type", "dataset"]
         upload += ["--private"] * arguments.private
         return f"{held}, written to {arguments.dry_run}; nothing is published. To publish it: {shlex.join(upload)}"
+    where: dict[str, Any] = {
+        "repo_type": "dataset",
+        "private": arguments.private,
+        "create_pr": arguments.create_pr,
+        "tag": arguments.tag,
+    }
+    check_access(arguments.repo, **where)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "dataset"
         held = assemble(arguments, folder)
         published = publish_folder(
             folder,
             arguments.repo,
-            repo_type="dataset",
             message=f"Publish {held}",
-            private=arguments.private,
             branch=arguments.branch,
-            create_pr=arguments.create_pr,
-            tag=arguments.tag,
             obsolete=[IMAGE_PATTERN],
             overwrite_card=arguments.overwrite_card,
+            **where,
         )
     said = f"{held}, published" if published.changed else "nothing changed"
     kept = "\nthe card was edited on the Hub and stays; --overwrite-card replaces it" if published.kept_card else ""

@@ -9,6 +9,7 @@ import dataclasses
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from leuk_hf.errors import LeukError
 
@@ -46,7 +47,7 @@ class Arguments:
 def run(arguments: Arguments) -> str:
     """Assemble and publish; gives what is printed."""
     from leuk_hf.errors import HubError
-    from leuk_hf.hub import publish_folder
+    from leuk_hf.hub import check_access, publish_folder
     from leuk_hf.model_index import DATASET
     from leuk_hf.model_repo import OBSOLETE, assemble_model_repo
 
@@ -57,6 +58,12 @@ def run(arguments: Arguments) -> str:
         return f"written to {arguments.dry_run}; `hf upload owner/name {arguments.dry_run}` publishes the same"
     if not arguments.repo:
         raise HubError("there is no --repo; give owner/name, or --dry-run FOLDER")
+    where: dict[str, Any] = {
+        "private": arguments.private or None,
+        "create_pr": arguments.create_pr,
+        "tag": arguments.tag,
+    }
+    check_access(arguments.repo, **where)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "repository"
         assemble_model_repo(arguments.model, folder, data_name=data_name, progress=True)
@@ -64,12 +71,10 @@ def run(arguments: Arguments) -> str:
             folder,
             arguments.repo,
             message=arguments.message,
-            private=arguments.private or None,
             branch=arguments.branch,
-            create_pr=arguments.create_pr,
-            tag=arguments.tag,
             obsolete=OBSOLETE,
             overwrite_card=arguments.overwrite_card,
+            **where,
         )
     return str(published)
 
