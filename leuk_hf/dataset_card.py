@@ -16,7 +16,7 @@ from leuk_hf._version import __version__
 from leuk_hf.dataset_repo import IMAGE_PATTERN, DatasetTable, image_features, table_features
 from leuk_hf.errors import DataError
 from leuk_hf.group_source import HUB_NAME, TABLE_NAME
-from leuk_hf.hub import marked
+from leuk_hf.hub_cards import marked
 from leuk_hf.labels import CLASS_NAMES
 from leuk_hf.splits import PARTS, PROTOCOLS
 

@@ -1,26 +1,22 @@
 """Publishing a folder on the Hugging Face Hub: one commit or none, none if nothing changed, plain words if it fails.
 
 Shared contract: what is published is a folder that also makes sense on its own, so that `hf upload` of it gives the
-same repository. A card (README.md) that we made ends with a mark; one whose text does not fit its mark was edited on
-the Hub and is kept.
+same repository. A card (README.md) that was edited on the Hub is kept, if it agrees with what is published.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from leuk_hf.errors import HubError, LeukError, one_line
+from leuk_hf.hub_cards import CARD_NAME, differing_metadata, edited_card
 from leuk_hf.hub_files import refusal
 
-CARD_NAME = "README.md"
 REPO_TYPES = ("model", "dataset", "space")
-_MARK = re.compile(r"\n<!-- made by leuk_hf, text ([0-9a-f]{16}) -->\n*\Z")
 _PLAIN = {
     400: "the Hub refuses the request ({reason}); mend what it names",
     401: "the Hub does not accept the token; run `hf auth login` with a new one",
@@ -72,6 +68,7 @@ def publish_folder(
     token: str | None = None,
     obsolete: Sequence[str] = (),
     overwrite_card: bool = False,
+    card_agrees_on: Sequence[str] = (),
     space_hardware: str | None = None,
 ) -> Published:
     """Publish a folder as a repository, which is made if it is missing.
@@ -89,6 +86,8 @@ def publish_folder(
         token: By default the one saved by `hf auth login`, or HF_TOKEN.
         obsolete: Patterns of files that earlier versions may have left; removed unless the folder has them.
         overwrite_card: Replace the card even if it was edited on the Hub.
+        card_agrees_on: Metadata without which what is published would not work: an edited card is kept only if it
+            says the same of them as the folder's.
         space_hardware: Of a new Space, such as "zero-a10g".
 
     Returns:
@@ -111,7 +110,12 @@ def publish_folder(
         info = api.repo_info(**place, revision=branch)
         _check_privacy(repo_id, info, private)
         before = str(info.sha)
-        kept = not (is_new or overwrite_card) and has_edited_card(api, **place, revision=branch)
+        theirs = None if is_new or overwrite_card else edited_card(api, **place, revision=branch)
+        if theirs is not None and (other := differing_metadata(theirs, folder / CARD_NAME, card_agrees_on)):
+            raise HubError(
+                f"{CARD_NAME} of {repo_id} was edited on the Hub and differs in {' and '.join(other)} from what is to"
+                " be published; make it agree there, or replace it by --overwrite-card"
+            )
         tagged = _commit_of_tag(api, place, tag)
         if tagged not in (None, before):
             raise HubError(f"{repo_id} has a tag {tag} on another commit ({tagged}); choose a new one")
@@ -123,14 +127,14 @@ def publish_folder(
             create_pr=create_pr,
             parent_commit=None if create_pr else before,
             delete_patterns=list(obsolete) or None,
-            ignore_patterns=[CARD_NAME] if kept else None,
+            ignore_patterns=[CARD_NAME] if theirs else None,
         )
         if tagged not in (None, commit.oid):
             raise HubError(f"published as {commit.oid}, but the tag {tag} stays on {tagged}; choose a new one")
         if tag and not tagged:
             api.create_tag(**place, tag=tag, revision=commit.oid)
     url = commit.pr_url or str(commit.repo_url)
-    return Published(url, commit.oid, commit.oid != before, kept)
+    return Published(url, commit.oid, commit.oid != before, theirs is not None)
 
 
 def check_access(
@@ -170,43 +174,6 @@ def check_access(
             raise HubError(_PLAIN[403].format(repo_id=name))
         if api.repo_exists(name, repo_type=repo_type):
             _check_privacy(name, api.repo_info(name, repo_type=repo_type), private)
-
-
-def has_edited_card(api: Any, *, repo_id: str, repo_type: str = "model", revision: str | None = None) -> bool:
-    """Tell whether a repository has a card that we did not make, or that was edited since.
-
-    Args:
-        api: `huggingface_hub.HfApi`.
-        repo_id: Of the repository, which may be missing.
-        repo_type: One of `REPO_TYPES`.
-        revision: Branch; None: the main one.
-    """
-    place: dict[str, Any] = {"repo_id": repo_id, "repo_type": repo_type, "revision": revision}
-    if not api.file_exists(filename=CARD_NAME, **place):
-        return False
-    path = api.hf_hub_download(filename=CARD_NAME, **place)
-    return not is_unedited(Path(path).read_text(encoding="utf-8", errors="replace"))
-
-
-def marked(card: str) -> str:
-    """Add the mark to a card's text by which an edit on the Hub is noticed.
-
-    Args:
-        card: Markdown with its YAML block; a mark it has is replaced.
-    """
-    text = _MARK.sub("", card.replace("\r\n", "\n")).rstrip("\n")
-    return f"{text}\n\n<!-- made by leuk_hf, text {_digest(text)} -->\n"
-
-
-def is_unedited(card: str) -> bool:
-    """Tell whether a card is as `marked` made it.
-
-    Args:
-        card: Markdown.
-    """
-    card = card.replace("\r\n", "\n")
-    found = _MARK.search(card)
-    return found is not None and _digest(card[: found.start()].rstrip("\n")) == found.group(1)
 
 
 @contextmanager
@@ -293,7 +260,3 @@ def _sentence(error: Any, repo_id: str) -> str:
     if status >= 500:
         return f"the Hub is in trouble ({status}); nothing is published by halves, run the same command again later"
     return f"the Hub refuses {repo_id} ({reason.rstrip('.')}); see the message and run the same command again"
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]

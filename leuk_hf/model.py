@@ -28,7 +28,8 @@ from torch import nn
 from leuk_hf import checkpoint_io
 from leuk_hf.errors import CheckpointError
 from leuk_hf.field_checks import RefusalLimits
-from leuk_hf.hub import CARD_NAME, has_edited_card, marked, plain_errors
+from leuk_hf.hub import plain_errors
+from leuk_hf.hub_cards import CARD_NAME, edited_card, marked
 from leuk_hf.image_io import ImageSource, load_image
 from leuk_hf.in_distribution import InDistribution
 from leuk_hf.labels import CLASS_NAMES
@@ -299,7 +300,7 @@ class LeukDenseNet(
             HubError: One sentence on what the Hub refuses and what to do.
         """
         with plain_errors(repo_id):
-            if has_edited_card(HfApi(token=token), repo_id=repo_id, revision=options.get("branch")):
+            if edited_card(HfApi(token=token), repo_id=repo_id, revision=options.get("branch")):
                 warnings.warn(f"the card of {repo_id} was edited on the Hub and is kept", stacklevel=2)
                 ignored = options.pop("ignore_patterns", None) or []
                 options["ignore_patterns"] = [*([ignored] if isinstance(ignored, str) else ignored), CARD_NAME]

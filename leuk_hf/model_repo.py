@@ -24,7 +24,7 @@ from leuk_hf.backends import load_predictor
 from leuk_hf.calibration import ReliabilityBin
 from leuk_hf.errors import CheckpointError, HubError
 from leuk_hf.files import write_json, write_text
-from leuk_hf.hub import CARD_NAME
+from leuk_hf.hub_cards import CARD_NAME
 from leuk_hf.imports import imported
 from leuk_hf.local_paths import without_local_paths
 from leuk_hf.model import LeukDenseNet

@@ -10,12 +10,15 @@ The two kinds of hardware differ in what torch they take:
 
 - cpu-basic: the torch that the tests run on, without the gigabytes for GPUs that PyPI's comes with. pip prefers the
   build of PyTorch's own index ("2.14.1+cpu" is the higher version) and takes PyPI's where it cannot reach that.
-- zero-a10g (ZeroGPU): the newest torch and the Python that ZeroGPU supports, and PyPI's build. The package `spaces`
-  is there without being asked for, and `leuk_hf.space.zero_gpu` uses it.
+- zero-a10g (ZeroGPU): a torch and the Python that ZeroGPU takes, and PyPI's build. It refuses other versions of torch
+  when the Space is built. 2.11.0 is named in its refusals of June 2026 ("Supported versions: 2.11.0, 2.10.0, 2.9.1,
+  2.8.0") and in its documentation of September 2026, which adds 2.12.1 and 2.13.0. The package `spaces` is there
+  without being asked for, and `leuk_hf.space.zero_gpu` uses it.
 
 Sources: https://huggingface.co/docs/hub/spaces-config-reference (README.md, preload_from_hub),
-https://huggingface.co/docs/hub/spaces-dependencies (what is there already), https://huggingface.co/docs/hub/spaces-zerogpu
-(versions), https://pytorch.org/get-started/locally (the index)
+https://huggingface.co/docs/hub/spaces-dependencies (what is there already),
+https://huggingface.co/docs/hub/spaces-zerogpu (versions; its last change known here is of 2026-09-04:
+https://github.com/huggingface/hub-docs/pull/2763), https://pytorch.org/get-started/locally (the index)
 """
 
 from __future__ import annotations
@@ -29,7 +32,8 @@ from typing import Any
 from leuk_hf.checkpoint_io import CONFIG_NAME, WEIGHTS_NAME
 from leuk_hf.errors import HubError
 from leuk_hf.files import replacing
-from leuk_hf.hub import CARD_NAME, marked, plain_errors
+from leuk_hf.hub import plain_errors
+from leuk_hf.hub_cards import CARD_NAME, marked
 from leuk_hf.imports import imported
 from leuk_hf.space.pin import PIN_NAME, Pin, pin_text
 
@@ -46,6 +50,8 @@ PINS = {
 }
 # What earlier versions may have left in the repository.
 OBSOLETE = ("leuk_hf/*", PIN_NAME)
+# What the Hub reads in README.md to run the Space.
+SETTINGS = ("sdk", "sdk_version", "python_version", "app_file", "preload_from_hub")
 _COPIED = ("LICENSE", "leuk_hf/assets/examples/*.png")
 _CHECKPOINT = "leuk_hf/checkpoint"
 _COMMIT = re.compile(r"[0-9a-f]{40}")

@@ -135,6 +135,7 @@ def run(arguments: Arguments) -> str:
             branch=arguments.branch,
             obsolete=[IMAGE_PATTERN],
             overwrite_card=arguments.overwrite_card,
+            card_agrees_on=("configs", "dataset_info"),  # by which datasets reads the table, or the images
             **where,
         )
     said = f"{held}, published" if published.changed else "nothing changed"

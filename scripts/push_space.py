@@ -66,7 +66,7 @@ def assemble(arguments: Arguments) -> dict[str, bytes]:
 def publish(arguments: Arguments, repo_id: str) -> Published:
     """Assemble the Space and publish it."""
     from leuk_hf.hub import publish_folder
-    from leuk_hf.space_repo import OBSOLETE, write_space
+    from leuk_hf.space_repo import OBSOLETE, SETTINGS, write_space
 
     files = assemble(arguments)
     with tempfile.TemporaryDirectory() as temporary:
@@ -82,6 +82,7 @@ def publish(arguments: Arguments, repo_id: str) -> Published:
             tag=arguments.tag,
             obsolete=OBSOLETE,
             overwrite_card=arguments.overwrite_card,
+            card_agrees_on=SETTINGS,
             space_hardware=arguments.hardware,
         )
 

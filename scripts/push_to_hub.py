@@ -49,21 +49,23 @@ def run(arguments: Arguments) -> str:
     from leuk_hf.errors import HubError
     from leuk_hf.hub import check_access, publish_folder
     from leuk_hf.model_index import DATASET
-    from leuk_hf.model_repo import OBSOLETE, assemble_model_repo
 
-    unknown = DATASET if arguments.model is None else "Data of the owner's that this card does not describe"
-    data_name = arguments.data_name or unknown
-    if arguments.dry_run is not None:
-        assemble_model_repo(arguments.model, arguments.dry_run, data_name=data_name, progress=True)
-        return f"written to {arguments.dry_run}; `hf upload owner/name {arguments.dry_run}` publishes the same"
-    if not arguments.repo:
+    if arguments.dry_run is None and not arguments.repo:
         raise HubError("there is no --repo; give owner/name, or --dry-run FOLDER")
     where: dict[str, Any] = {
         "private": arguments.private or None,
         "create_pr": arguments.create_pr,
         "tag": arguments.tag,
     }
-    check_access(arguments.repo, **where)
+    if arguments.dry_run is None:
+        check_access(arguments.repo, **where)
+    from leuk_hf.model_repo import OBSOLETE, assemble_model_repo  # with torch, which takes seconds
+
+    unknown = DATASET if arguments.model is None else "Data of the owner's that this card does not describe"
+    data_name = arguments.data_name or unknown
+    if arguments.dry_run is not None:
+        assemble_model_repo(arguments.model, arguments.dry_run, data_name=data_name, progress=True)
+        return f"written to {arguments.dry_run}; `hf upload owner/name {arguments.dry_run}` publishes the same"
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "repository"
         assemble_model_repo(arguments.model, folder, data_name=data_name, progress=True)

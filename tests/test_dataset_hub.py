@@ -154,6 +154,19 @@ def test_images_are_private_and_load_as_they_are(hub, client, data):
     assert done.returncode == 0, done.stderr
     assert "data/00000.parquet" not in repo.files() and "groups.csv" in repo.files()
 
+    # An edited card stays where it tells how to read what is there, and never stays beside what it does not describe.
+    edited = repo.files()["README.md"] + b"\nBy hand.\n"
+    repo = hub.add_repo("dataset", "ada/images", {**repo.files(), "README.md": edited}, private=True)
+    done = push(client, data, "ada/images")
+    assert done.returncode == 0 and "the card was edited on the Hub and stays" in done.stdout, done.stderr
+    before = repo.at()
+    done = push(client, data, "ada/images", *right)
+    assert done.returncode == 2 and repo.at() == before
+    assert "README.md of ada/images was edited on the Hub and differs in configs and dataset_info" in done.stderr
+    done = push(client, data, "ada/images", *right, "--overwrite-card")
+    assert done.returncode == 0 and "data/00000.parquet" in repo.files(), done.stderr
+    assert b"MIT, drawn by ourselves" in repo.files()["README.md"]
+
     public = hub.add_repo("dataset", "ada/open", {"README.md": b"open"})
     before = public.files()
     done = push(client, data, "ada/open", *right)

@@ -26,7 +26,7 @@ from leuk_hf.dataset_repo import make_table, write_folder
 from leuk_hf.errors import DataError
 from leuk_hf.group_source import differences, locate_groups, read_groups
 from leuk_hf.group_table import parts_by_protocol, session_folds
-from leuk_hf.hub import is_unedited
+from leuk_hf.hub_cards import is_unedited
 from leuk_hf.labels import CLASS_FOLDERS, CLASS_NAMES
 from leuk_hf.splits import PARTS
 from leuk_hf.synthetic import write_smears

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from leuk_hf.hub import is_unedited, marked
+from leuk_hf.hub_cards import is_unedited, marked
 
 ROOT = Path(__file__).parent.parent
 CARD = "---\nlicense: mit\n---\n\n# A model\n"
@@ -16,13 +16,15 @@ CARD = "---\nlicense: mit\n---\n\n# A model\n"
 CLIENT = """
 import dataclasses, json, sys
 from pathlib import Path
-from leuk_hf.hub import publish_folder
+from leuk_hf.hub import check_access, publish_folder
 from leuk_hf.errors import HubError
 for line in sys.stdin:
     call = json.loads(line)
-    folder = Path(call.pop("folder"))
+    repo_id, folder = call.pop("repo_id"), call.pop("folder", None)
     try:
-        answer = dataclasses.asdict(publish_folder(folder, call.pop("repo_id"), **call))
+        if folder is None:
+            check_access(repo_id, **call)
+        answer = {} if folder is None else dataclasses.asdict(publish_folder(Path(folder), repo_id, **call))
     except HubError as error:
         answer = {"error": str(error)}
     print("ANSWER" + json.dumps(answer), flush=True)
@@ -37,7 +39,13 @@ class Client:
         )  # fmt: skip
 
     def publish(self, folder, repo_id="ada/net", **options):
-        options = {"message": "Publish", **options, "folder": str(folder), "repo_id": repo_id}
+        return self.ask(**{"message": "Publish", **options, "folder": str(folder), "repo_id": repo_id})
+
+    def check(self, repo_id="ada/net", **options):
+        """What can be known before a folder is there: the sentence, or None."""
+        return self.ask(repo_id=repo_id, **options).get("error")
+
+    def ask(self, **options):
         self.process.stdin.write(json.dumps(options) + "\n")
         self.process.stdin.flush()
         for line in self.process.stdout:
@@ -147,6 +155,45 @@ def test_private_branches_tags_and_pull_requests(hub, client, folder):
     assert space["url"] == f"{hub.url}/spaces/ada/demo"
 
 
+def test_an_edited_card_that_would_not_fit_is_not_kept_in_silence(hub, client, folder):
+    client.publish(folder)
+    repo = hub.repo("model", "ada/net")
+    edited = repo.files()["README.md"].replace(b"A model", b"My model")
+    hub.add_repo("model", "ada/net", {**repo.files(), "README.md": edited})
+    (folder / "README.md").write_text(marked(CARD.replace("mit", "apache-2.0")), encoding="utf-8", newline="\n")
+    before = hub.repo("model", "ada/net").at()
+    said = client.publish(folder, card_agrees_on=["tags", "license"])["error"]
+    assert said == (
+        "README.md of ada/net was edited on the Hub and differs in license from what is to be published; make it agree"
+        " there, or replace it by --overwrite-card"
+    )
+    assert hub.repo("model", "ada/net").at() == before
+    assert client.publish(folder, card_agrees_on=["tags"])["kept_card"]
+    assert client.publish(folder, card_agrees_on=["license"], overwrite_card=True)["changed"]
+    assert b"apache-2.0" in hub.repo("model", "ada/net").files()["README.md"]
+
+
+def test_what_can_be_known_before_a_folder_is_assembled(hub, client):
+    seen = len(hub.requests)
+    assert client.check() is None and client.check("net") is None  # one that can be made
+    hub.add_repo("model", "ada/open")
+    hub.add_repo("model", "bob/open")
+    assert client.check("ada/open", private=False) is None and client.check("bob/open", create_pr=True) is None
+    for options, sentence in (
+        ({"token": "hf_wrong"}, "the Hub does not accept the token"),
+        ({"token": "hf_eve"}, "this token may not write to ada/net; use one with write access"),
+        ({"repo_id": "bob/open"}, "this token may not write to bob/open"),
+        ({"repo_id": "bob/new"}, "this token may not write to bob/new"),
+        ({"repo_id": "ada/open", "private": True}, "ada/open is public already; make it private"),
+        ({"repo_id": "a/b/c"}, "'a/b/c' cannot be a repository's name"),
+        ({"create_pr": True, "tag": "v1"}, "a pull request has no commit to tag yet"),
+    ):
+        assert sentence in client.check(**options)
+    hub.fail("GET /api/whoami-v2", status=429, times=100)
+    assert "limits how often" in client.check()
+    assert {request.method for request in hub.requests[seen:]} == {"GET"} and len(hub.repos) == 2
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
@@ -175,6 +222,8 @@ def test_refusals(hub, client, folder, options, sentence):
         ("POST /api/models/ada/net/commit", 429, "limits how often"),
         ("POST /api/models/ada/net/commit", 500, "is in trouble (500)"),
         ("info/lfs/objects/batch", 500, "is in trouble (500)"),
+        ("POST /api/models/ada/net/preupload", 403, "may not write to ada/net"),
+        ("GET /api/models/ada/net", 503, "is in trouble (503)"),
     ],
 )
 def test_the_hub_refuses(hub, client, folder, pattern, status, sentence):
@@ -194,8 +243,17 @@ def test_what_the_client_retries_succeeds(hub, client, folder):
 def test_a_dropped_upload_leaves_nothing_and_the_next_try_works(hub, client, folder):
     hub.fail("PUT .*/upload/", drop=True, times=100)
     answer = client.publish(folder)
-    assert "nothing is published" in answer["error"]
+    assert "nothing is published by halves, run the same command again" in answer["error"]
     assert set(hub.repo("model", "ada/net").files()) <= {".gitattributes"}
+    hub._faults.clear()
+    assert client.publish(folder)["changed"]
+
+
+@pytest.mark.parametrize("pattern", ["POST /api/repos/create", "POST .*/preupload/", "POST .*/commit/"])
+def test_a_dropped_connection_is_told(hub, client, folder, pattern):
+    hub.fail(pattern, drop=True, times=100)
+    assert client.publish(folder)["error"].startswith("the connection to the Hub broke (")
+    assert ("model", "ada/net") not in hub.repos or len(hub.repo("model", "ada/net").commits) == 1
     hub._faults.clear()
     assert client.publish(folder)["changed"]
 
@@ -219,10 +277,12 @@ def test_no_token_and_offline(hub, folder, tmp_path):
 
 LOGITS = """
 import sys, torch
-from leuk_hf import LeukDenseNet
+from leuk_hf import LeukDenseNet, load_predictor
 model = LeukDenseNet.from_pretrained(sys.argv[1], revision=sys.argv[2])
 torch.manual_seed(0)
-print("LOGITS", model(torch.rand(2, 3, 64, 64)).tolist())
+pixels = torch.rand(2, 3, 64, 64)
+predictor = load_predictor(sys.argv[1], revision=sys.argv[2], backend="torch", precision="float32")
+print("LOGITS", model(pixels).tolist(), predictor.run(pixels.numpy()).logits.tolist())
 """
 
 

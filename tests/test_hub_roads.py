@@ -83,7 +83,8 @@ def trained(hub, run, imagenet, tmp_path_factory):
     write_smears(folder / "smears", fields_per_class=7, seed=0, image_size=48)
     run(
         sys.executable, ROOT / "scripts" / "train.py", "--smoke", "--weights", "imagenet", "--num-epochs", 1,
-        "--growth-rate", 32, "--block-config", 6, 12, 24, 16, "--learning-rate", "1e-6", "--schedule", "constant", "--protocol", "random", "--cache", folder / "cache",
+        "--growth-rate", 32, "--block-config", 6, 12, 24, 16, "--learning-rate", "1e-6", "--schedule", "constant",
+        "--protocol", "random", "--cache", folder / "cache",
         "--source", folder / "smears", "--output", folder / "out",
     )  # fmt: skip
     return folder / "out"

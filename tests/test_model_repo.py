@@ -112,7 +112,13 @@ def test_the_index_holds_the_figures_of_every_protocol(checkpoint, tmp_path):
     recipe = [one for one in with_recipe.data.eval_results if one.dataset_config == "grouped, recipes"]
     value = results["grouped, recipes"]["recipes"]["default"]["metrics"]["accuracy"]["value"]
     assert next(one.metric_value for one in recipe if one.metric_name == "accuracy") == value
-    assert "recipe default, 2 runs" in recipe[0].dataset_name
+    assert all(one.dataset_name.endswith("protocol grouped, recipe default, 2 runs") for one in recipe)
+    assert len(recipe) > 15 and not any("plain" in one.dataset_name for one in with_recipe.data.eval_results)
+    assert with_recipe.data.to_dict().get("base_model") is None
+    begun = LeukDenseNet.from_pretrained(checkpoint).generate_model_card(
+        training={**TRAINING, "starting_weights": "imagenet"}
+    )
+    assert begun.data.base_model == "timm/densenet121.tv_in1k"
 
 
 TRAINING = {
@@ -152,6 +158,27 @@ def test_the_card_says_how_the_weights_were_made(tiny_model):
             "Model details", "Uses", "Bias, risks", "How to start", "Training details", "Evaluation",
             "Environmental impact", "Glossary", "Citation")]  # fmt: skip
         assert order == sorted(order)
+
+
+def test_records_name_no_folder_of_the_machine_they_were_made_on(checkpoint, tmp_path):
+    here = {"command": "python scripts/train.py --source '/home/ada/my smears/all' --output=/home/ada/runs/x --fold 1",
+            "config": {"source": "/home/ada/my smears/all", "output": "C:\\Users\\ada\\x", "groups": "me/groups@v1"},
+            "note": "see https://example.org/a/b, ada's 3/4 and ~/x/y.csv", "versions": {"torch": "2.14"}}  # fmt: skip
+    results = json.loads((checkpoint / "results.json").read_text(encoding="utf-8"))
+    results["protocols"]["random"]["command"] = "python scripts/evaluate.py --model /home/ada/runs/x"
+    for name, content in (("training.json", {**TRAINING, **here}), ("results.json", results)):
+        (checkpoint / name).write_text(json.dumps(content), encoding="utf-8")
+    files = assembled(checkpoint, tmp_path / "repository")
+    assert not [name for name, content in files.items() if b"/home/ada" in content or b"Users" in content]
+    published = json.loads(files["training.json"])
+    assert published == {**TRAINING, **here, **{
+        "command": "python scripts/train.py --source all --output=x --fold 1",
+        "config": {"source": "all", "output": "x", "groups": "me/groups@v1"},
+        "note": "see https://example.org/a/b, ada's 3/4 and y.csv",
+    }}  # fmt: skip
+    results["protocols"]["random"]["command"] = "python scripts/evaluate.py --model x"
+    assert json.loads(files["results.json"]) == results
+    assert "`python scripts/evaluate.py --model x`" in files["README.md"].decode()
 
 
 def test_samples_carry_the_checkpoints_own_answers(checkpoint, tmp_path):

@@ -9,7 +9,7 @@ from packaging.requirements import Requirement
 
 from leuk_hf import LeukDenseNet
 from leuk_hf.errors import CheckpointError, HubError
-from leuk_hf.hub import is_unedited
+from leuk_hf.hub_cards import is_unedited
 from leuk_hf.imports import imported
 from leuk_hf.space.pin import Pin, read_pin
 from leuk_hf.space_repo import HARDWARE, space_files, write_space
