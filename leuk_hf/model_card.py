@@ -68,6 +68,7 @@ def render_model_card(
         ),
         template_str=template_path().read_text(encoding="utf-8"),
         settings=settings,
+        timm_knows=config["architecture"] == "densenet121",
         training=training,
         data_name=data_name,
         is_kaggle=data_name == DATASET,
