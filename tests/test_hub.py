@@ -249,7 +249,7 @@ def test_a_dropped_upload_leaves_nothing_and_the_next_try_works(hub, client, fol
     assert client.publish(folder)["changed"]
 
 
-@pytest.mark.parametrize("pattern", ["POST /api/repos/create", "POST .*/preupload/", "POST .*/commit/"])
+@pytest.mark.parametrize("pattern", ["POST /api/repos/create", "POST .*/commit/"])
 def test_a_dropped_connection_is_told(hub, client, folder, pattern):
     hub.fail(pattern, drop=True, times=100)
     assert client.publish(folder)["error"].startswith("the connection to the Hub broke (")
