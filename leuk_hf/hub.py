@@ -20,8 +20,8 @@ REPO_TYPES = ("model", "dataset", "space")
 _PLAIN = {
     400: "the Hub refuses the request ({reason}); mend what it names",
     401: "the Hub does not accept the token; run `hf auth login` with a new one",
-    402: "the Hub asks for a paid plan for this; choose another kind of repository, or see huggingface.co/pricing",
-    403: "this token may not write to {repo_id}; use one with write access, or another owner",
+    402: "the Hub asks for a paid plan for this{said}; choose another kind of repository (huggingface.co/pricing)",
+    403: "this token may not write to {repo_id}{said}; use one with write access, or another owner",
     404: "there is no {repo_id} that this token may see; check the name and the token",
     409: "somebody else is changing {repo_id}; run the same command again",
     412: "{repo_id} got another commit meanwhile; run the same command again",
@@ -171,7 +171,7 @@ def check_access(
         owners = (user["name"], *(each["name"] for each in user.get("orgs") or ()))
         # What a fine-grained token may do is known to the Hub alone.
         if role == "read" or (role == "write" and not create_pr and name.split("/")[0] not in owners):
-            raise HubError(_PLAIN[403].format(repo_id=name))
+            raise HubError(_PLAIN[403].format(repo_id=name, said=""))
         if api.repo_exists(name, repo_type=repo_type):
             _check_privacy(name, api.repo_info(name, repo_type=repo_type), private)
 
@@ -241,7 +241,7 @@ def _make_repo(
             raise
         try:  # a repository of somebody who lets others write, but not make any, exists all the same
             existing = api.create_repo(repo_id, exist_ok=True, **options)
-        except HfHubHTTPError:
+        except (HfHubHTTPError, KeyError):  # the latter if the Hub names no repository that is there
             raise error from None
         return existing.repo_id, False
 
@@ -254,9 +254,13 @@ def _commit_of_tag(api: Any, place: dict[str, Any], tag: str | None) -> str | No
 
 def _sentence(error: Any, repo_id: str) -> str:
     status = error.response.status_code if error.response is not None else 0
-    reason = error.server_message or one_line(error).rstrip(".")
+    reason = one_line(error)
+    said = ""
+    if error.server_message:  # the Hub's own words, such as for a full storage
+        reason = " ".join(error.server_message.split())[:160]
+        said = f" ({reason.rstrip('.')})"
     if status in _PLAIN:
-        return _PLAIN[status].format(repo_id=repo_id, reason=reason.rstrip("."))
+        return _PLAIN[status].format(repo_id=repo_id, reason=reason.rstrip("."), said=said)
     if status >= 500:
         return f"the Hub is in trouble ({status}); nothing is published by halves, run the same command again later"
     return f"the Hub refuses {repo_id} ({reason.rstrip('.')}); see the message and run the same command again"

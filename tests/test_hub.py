@@ -215,7 +215,8 @@ def test_refusals(hub, client, folder, options, sentence):
     ("pattern", "status", "sentence"),
     [
         ("POST /api/repos/create", 402, "asks for a paid plan"),
-        ("POST /api/models/ada/net/commit", 403, "may not write to ada/net"),
+        ("POST /api/repos/create", 409, "somebody else is changing ada/net; run the same command again"),
+        ("POST /api/models/ada/net/commit", 403, "may not write to ada/net (injected error 403); use one with"),
         ("POST /api/models/ada/net/commit", 404, "there is no ada/net"),
         ("POST /api/models/ada/net/commit", 409, "run the same command again"),
         ("POST /api/models/ada/net/commit", 412, "got another commit meanwhile"),
