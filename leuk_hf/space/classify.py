@@ -36,6 +36,11 @@ CSS = field_result.CSS + (
     """
 .leuk-image img {width: 100%; height: 100%; object-fit: contain}
 .leuk-controls {gap: var(--spacing-md)}
+.leuk-controls .gallery, .leuk-controls .gallery-item {font-size: var(--text-sm)}
+@media (max-width: 640px) {
+  .leuk-controls {display: contents !important}
+  .leuk-choices {order: 3}
+}
 """
 )
 
@@ -119,7 +124,7 @@ def build_classify_tab(page: Page) -> gr.Image:
                 reduce_to=max(predictor.preprocessor.sufficient_side, FULL_SIDE),
                 label=mark("classify_field"),
                 sources=["upload", "clipboard", "webcam"],
-                height=210,
+                height=190,
                 buttons=["fullscreen"],
                 elem_classes="leuk-image",
                 alt_text=mark("classify_field_alt"),
@@ -130,22 +135,23 @@ def build_classify_tab(page: Page) -> gr.Image:
                     [[str(file)] for file in files],
                     inputs=[image],
                     label=mark("classify_own_examples" if page.options.examples else "classify_examples"),  # type: ignore[arg-type]
-                    example_labels=[file.stem.replace("-", " ") for file in files],
+                    example_labels=[file.stem.removeprefix("synthetic-") for file in files],
                     cache_examples=False,
                 )
-            target = gr.Dropdown(
-                [(mark("classify_predicted"), PREDICTED), *((name, name) for name in predictor.class_names)],
-                value=PREDICTED,
-                label=mark("classify_class"),
-            )
-            method = gr.Dropdown(
-                [(mark(f"classify_method_{name}"), name) for name in METHODS],
-                value=METHODS[0],
-                label=mark("classify_method"),
-            )
-            layer = gr.Dropdown(
-                list(layers), value=default_layer, label=mark("classify_layer"), info=mark("classify_layer_info")
-            )
+            with gr.Group(elem_classes="leuk-choices"):
+                target = gr.Dropdown(
+                    [(mark("classify_predicted"), PREDICTED), *((name, name) for name in predictor.class_names)],
+                    value=PREDICTED,
+                    label=mark("classify_class"),
+                )
+                method = gr.Dropdown(
+                    [(mark(f"classify_method_{name}"), name) for name in METHODS],
+                    value=METHODS[0],
+                    label=mark("classify_method"),
+                )
+                layer = gr.Dropdown(
+                    list(layers), value=default_layer, label=mark("classify_layer"), info=mark("classify_layer_info")
+                )
         with gr.Column(scale=4, min_width=320):
             result = gr.HTML(render(None, "en"), js_on_load=SCRIPT, elem_classes="leuk-classify")
     with gr.Accordion(mark("classify_details"), open=False):

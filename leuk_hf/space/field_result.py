@@ -48,6 +48,7 @@ element.addEventListener("click", (event) => {
     if (each.tagName === "BUTTON") each.setAttribute("aria-pressed", String(is));
     else each.classList.toggle("leuk-chosen", is);
   }
+  if (chosen) element.querySelector(".leuk-stage").scrollIntoView({ block: "nearest" });
 });
 watch("value", show);
 show();
@@ -55,7 +56,11 @@ show();
 CSS = (
     """
 .leuk-result {display: grid; grid-template-columns: minmax(0, 25rem) minmax(0, 1fr); gap: 0 1.25rem;
-  color: var(--body-text-color); font-size: var(--text-sm); line-height: 1.4; align-items: start}
+  grid-template-areas: "seen answer" "seen cells"; grid-template-rows: auto 1fr; align-items: start;
+  color: var(--body-text-color); font-size: var(--text-sm); line-height: 1.4}
+.leuk-answer {grid-area: answer}
+.leuk-seen {grid-area: seen}
+.leuk-cells {grid-area: cells}
 .leuk-result p, .leuk-result ul, .leuk-result h3, .leuk-result h4 {margin: 0 0 .35em}
 .leuk-result h3 {font-size: var(--text-xl); line-height: 1.25}
 .leuk-result h4 {font-size: var(--text-md); margin-top: .5em}
@@ -94,7 +99,7 @@ CSS = (
   background: var(--background-fill-secondary)}
 .leuk-warnings ul {margin: 0; padding-inline-start: 1.2em}
 .leuk-crops {display: grid; grid-template-columns: repeat(8, minmax(0, 1fr)); gap: .35rem}
-.leuk-crops button {padding: 2px; border: 2px solid var(--border-color-primary); border-radius: var(--radius-md);
+.leuk-crops button {margin: 0 !important; padding: 2px; border: 2px solid var(--border-color-primary); border-radius: var(--radius-md);
   background: var(--background-fill-primary); color: inherit; cursor: pointer; font-size: var(--text-xs);
   line-height: 1.25; text-align: center}
 .leuk-crops button[aria-pressed=true] {border-color: var(--color-accent); box-shadow: 0 0 0 2px var(--color-accent)}
@@ -106,8 +111,7 @@ CSS = (
 .leuk-empty {padding: 3rem 1rem; text-align: center; color: var(--body-text-color-subdued);
   border: 1px dashed var(--border-color-primary); border-radius: var(--radius-md)}
 @media (max-width: 900px) {
-  .leuk-result {grid-template-columns: minmax(0, 1fr)}
-  .leuk-said {order: -1}
+  .leuk-result {grid-template-columns: minmax(0, 1fr); grid-template-areas: "answer" "seen" "cells"}
   .leuk-crops {grid-template-columns: repeat(4, minmax(0, 1fr))}
 }
 """
@@ -206,9 +210,9 @@ def render(result: FieldResult | None, language: str) -> str:
     refused = "" if result.prediction.answered else " leuk-refused"
     return (
         f'<div class="leuk-result{refused}" dir="{direction}">'
+        f'<div class="leuk-answer">{_answer(result, language)}</div>'
         f'<div class="leuk-seen">{_stage(result, language)}{_settings(result, language)}</div>'
-        f'<div class="leuk-said">{_answer(result, language)}{_cells(result, language)}{_provenance(result, language)}'
-        "</div></div>"
+        f'<div class="leuk-cells">{_cells(result, language)}{_provenance(result, language)}</div></div>'
     )
 
 
@@ -308,7 +312,7 @@ def _cells(result: FieldResult, language: str) -> str:
         told = say("classify_crop", language, number=cell.number, percent=percent(cell.share))
         buttons.append(
             f'<button type="button" data-cell="{cell.number}" aria-pressed="false" aria-label="{html.escape(told)}">'
-            f'<img src="{source}" alt=""><b>{cell.number}</b> · <bdi>{percent(cell.share)}</bdi></button>'
+            f'<img src="{source}" alt=""><b>{cell.number}</b><br><bdi>{percent(cell.share)}</bdi></button>'
         )
     return (
         f"<h4>{say('classify_evidence', language)}</h4><p>{html.escape(' '.join(notes))}</p>"

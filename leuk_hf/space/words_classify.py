@@ -51,14 +51,15 @@ TEXTS = {
         "classify_counted_none": "No leukocytes found.",
         "classify_counted_only": "{count} leukocytes found.",
         "classify_coarse": (
-            "This model sees nothing but leukocytes: colour beside them comes from the map's coarse grid of {places}."
+            "This model sees only what it takes for leukocytes itself; colour beside the outlines comes from that, and"
+            " from the coarse grid of its map, {places}."
         ),
         "classify_crops": "Strongest first; choose one to see it in the field.",
         "classify_crop": "Cell {number}, {percent} of the attribution. Show it in the field.",
         "classify_model": "Model",
         "classify_revision": "revision",
         "classify_shown_input": "As the network was given it: {size} × {size} pixels, before normalisation.",
-        "classify_shown_view": "What it is left to see: leukocytes alone, each field's luminance made alike.",
+        "classify_shown_view": "What it is left to see: what it takes for leukocytes, in grey, each field's luminance made alike.",
         "classify_shown_marks": "Annotation found in the field (scale bars, labels).",
         "classify_marks_none": "No scale bar or label was found.",
         "classify_marks_removed": "{count} marks were painted over with smear of the same field before it was judged.",
@@ -146,13 +147,16 @@ TEXTS = {
         "classify_counted_one": "یک لکوسیت یافت شد؛ {share} از سهم شواهد روی آن است که {area} از میدان را می‌پوشاند.",
         "classify_counted_none": "هیچ لکوسیتی یافت نشد.",
         "classify_counted_only": "{count} لکوسیت یافت شد.",
-        "classify_coarse": "این مدل جز لکوسیت‌ها چیزی نمی‌بیند: رنگِ کنار آن‌ها از درشتی شبکهٔ {places} نقشه است.",
+        "classify_coarse": (
+            "این مدل تنها آنچه را خود لکوسیت می‌شمارد می‌بیند؛ رنگِ بیرون از خط‌ها از آن است و از درشتی شبکهٔ نقشه،"
+            " {places}."
+        ),
         "classify_crops": "از قوی‌ترین؛ یکی را برگزینید تا در میدان نشان داده شود.",
         "classify_crop": "سلول {number}، {percent} از سهم شواهد. در میدان نشان بده.",
         "classify_model": "مدل",
         "classify_revision": "نسخه",
         "classify_shown_input": "همان‌گونه که به شبکه داده شد: {size} × {size} پیکسل، پیش از نرمال‌سازی.",
-        "classify_shown_view": "آنچه برای دیدن می‌ماند: تنها لکوسیت‌ها، با روشنایی یکسان‌شدهٔ هر میدان.",
+        "classify_shown_view": "آنچه برای دیدن می‌ماند: آنچه لکوسیت می‌شمارد، خاکستری و با روشنایی یکسان‌شدهٔ هر میدان.",
         "classify_shown_marks": "نوشته‌ها و نشانه‌های یافت‌شده در میدان (خط مقیاس، برچسب).",
         "classify_marks_none": "خط مقیاس یا برچسبی یافت نشد.",
         "classify_marks_removed": "{count} نشانه پیش از داوری با بافت همان میدان پوشانده شد.",
