@@ -7,13 +7,13 @@ escaped, whoever wrote it. Pictures are in it as data URIs, up to `MAX_PICTURE_B
 from __future__ import annotations
 
 import base64
+import functools
 import html
 from collections.abc import Callable, Mapping, Sequence
 
 from leuk_hf.case_summary import CaseSummary, summarise
 from leuk_hf.field_table import RunRecord
 from leuk_hf.many_fields import FieldPictures, FieldRow
-from leuk_hf.prediction import Prediction
 
 MAX_PICTURE_BYTES = 18_000_000  # some 1,200 fields; beyond it rows come without
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
@@ -70,17 +70,14 @@ def report_html(
         pictures_of: Gives a row's pictures by its number, from 0; asked for one row after the other.
     """
 
-    def say(key: str, **values: object) -> str:
-        return html.escape(words[f"many_report_{key}"].format(**values))
-
-    summary = summarise(rows, class_names)
+    say = functools.partial(_say, words)
     lines, without, used = [], 0, 0
     for number, row in enumerate(rows):
         pictures = pictures_of(number)
         if pictures is not None and used + len(pictures.field) + len(pictures.overlay) > MAX_PICTURE_BYTES:
             pictures, without = None, without + 1
         used += 0 if pictures is None else len(pictures.field) + len(pictures.overlay)
-        lines.append(_row(number, row, pictures, say))
+        lines.append(_row(number, row, pictures, words))
     head = "".join(f"<th scope=col>{say(key)}</th>" for key in ("number", "pictures", "answer", "cells", "notes"))
     listed = "".join(f"<dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd>" for name, value in settings.items())
     missing = f"<p class=dim>{say('without_pictures', count=without)}</p>" if without else ""
@@ -99,7 +96,7 @@ def report_html(
 <p class=dim>{say("made", date=record.date, model=record.model, revision=record.revision or "-")}</p>
 <p class=notice role=note><strong>{say("notice")}</strong></p>
 <h2>{say("summary")}</h2>
-{_summary(summary, say)}
+{summary_html(summarise(rows, class_names), words)}
 <h2>{say("fields")}</h2>
 <p class=dim>{say("reading")}</p>{missing}
 <table class=fields><thead><tr>{head}</tr></thead><tbody>
@@ -115,7 +112,13 @@ def report_html(
 """
 
 
-def _summary(summary: CaseSummary, say: Callable[..., str]) -> str:
+def summary_html(summary: CaseSummary, words: Mapping[str, str]) -> str:
+    """Tell the counts of a case, and that they are no diagnosis.
+
+    Args:
+        summary: The counts.
+        words: As for `report_html`.
+    """
     most = max(1, *summary.answered.values())
     rows = "".join(
         f"<tr><th scope=row><bdi>{html.escape(name)}</bdi></th><td class=number>{count}</td>"
@@ -123,7 +126,8 @@ def _summary(summary: CaseSummary, say: Callable[..., str]) -> str:
         "</td></tr>"
         for name, count in summary.answered.items()
     )
-    counts = say(
+    counts = _say(
+        words,
         "counts",
         files=summary.files,
         answered=summary.num_answered,
@@ -132,41 +136,71 @@ def _summary(summary: CaseSummary, say: Callable[..., str]) -> str:
         ambiguous=summary.ambiguous,
         cells=summary.cells,
     )
-    return f"<p>{counts}</p><table><tbody>{rows}</tbody></table><p><strong>{say('no_diagnosis')}</strong></p>"
+    verdict = _say(words, "no_diagnosis")
+    return f"<p>{counts}</p><table><tbody>{rows}</tbody></table><p><strong>{verdict}</strong></p>"
 
 
-def _row(number: int, row: FieldRow, pictures: FieldPictures | None, say: Callable[..., str]) -> str:
-    shown = ""
-    if pictures is not None:
-        shown = "".join(
-            f'<img alt="{say(alt, number=number + 1)}" src="data:image/webp;base64,{_base64(data)}"> '
-            for alt, data in (("field_alt", pictures.field), ("overlay_alt", pictures.overlay))
-        )
-    file = f"<div class=file><bdi>{html.escape(row.file)}</bdi></div>"
-    notes: Sequence[str] = [row.error] if row.error else []
-    answer, cells = f"<div class=refused>{say('failed')}</div>", ""
-    if row.prediction is not None:
-        answer, notes = _answer(row.prediction, say), row.prediction.reasons
-        cells = "" if row.cells is None else str(row.cells)
-    listed = "".join(f"<li><bdi>{html.escape(note)}</bdi></li>" for note in notes)
-    return (
-        f"<tr><td class=number>{number + 1}</td><td class=pictures>{shown}</td><td class=answer>{file}{answer}</td>"
-        f"<td class=number>{cells}</td><td>{f'<ul>{listed}</ul>' if listed else ''}</td></tr>\n"
-    )
+def answer_html(row: FieldRow, words: Mapping[str, str]) -> str:
+    """Tell one row's answer: its verdict and all probabilities, or that it failed.
 
-
-def _answer(prediction: Prediction, say: Callable[..., str]) -> str:
+    Args:
+        row: Whose.
+        words: As for `report_html`.
+    """
+    prediction = row.prediction
+    if prediction is None:
+        return f"<div class=refused>{_say(words, 'failed')}</div>"
     names = ", ".join(prediction.prediction_set)
-    verdict = f"<div class=refused>{say('refused')}</div>"
+    verdict = f"<div class=refused>{_say(words, 'refused')}</div>"
     if prediction.answered:
-        several = len(prediction.prediction_set) > 1
-        verdict = f"<div>{say('plausible', classes=names) if several else say('one_class', label=names)}</div>"
+        key = "plausible" if len(prediction.prediction_set) > 1 else "one_class"
+        verdict = f"<div>{_say(words, key, classes=names)}</div>"
     bars = "".join(
         f"<bdi>{html.escape(name)}</bdi><div class=track><div class=fill"
         f' style="width:{100 * share:.1f}%"></div></div><span class=number>{share:.1%}</span>'
         for name, share in prediction.probabilities.items()
     )
     return f'{verdict}<div class=bars dir="ltr">{bars}</div>'
+
+
+def notes_html(row: FieldRow) -> str:
+    """List what is wrong with a row's file or doubtful about its answer; empty if nothing is.
+
+    Args:
+        row: Whose.
+    """
+    notes = [row.error] if row.error else []
+    notes += row.prediction.reasons if row.prediction else ()
+    # The sentences are English on every page.
+    listed = "".join(f'<li dir="ltr" lang="en">{html.escape(note)}</li>' for note in notes)
+    return f"<ul>{listed}</ul>" if listed else ""
+
+
+def pictures_html(number: int, pictures: FieldPictures, words: Mapping[str, str]) -> str:
+    """Show a row's pictures, which are in the text as data URIs.
+
+    Args:
+        number: Of the row, from 0.
+        pictures: Its own.
+        words: As for `report_html`.
+    """
+    return "".join(
+        f'<img alt="{_say(words, alt, number=number + 1)}" src="data:image/webp;base64,{_base64(data)}"> '
+        for alt, data in (("field_alt", pictures.field), ("overlay_alt", pictures.overlay))
+    )
+
+
+def _row(number: int, row: FieldRow, pictures: FieldPictures | None, words: Mapping[str, str]) -> str:
+    shown = "" if pictures is None else pictures_html(number, pictures, words)
+    return (
+        f"<tr><td class=number>{number + 1}</td><td class=pictures>{shown}</td>"
+        f"<td class=answer><div class=file><bdi>{html.escape(row.file)}</bdi></div>{answer_html(row, words)}</td>"
+        f"<td class=number>{'' if row.cells is None else row.cells}</td><td>{notes_html(row)}</td></tr>\n"
+    )
+
+
+def _say(words: Mapping[str, str], key: str, **values: object) -> str:
+    return html.escape(words[f"many_report_{key}"].format(**values))
 
 
 def _base64(data: bytes) -> str:

@@ -113,7 +113,9 @@ def test_archives_inside_the_archive(archive, png):
         file.writestr("a.png", png)
     names = ("inner.zip", "inner.png", "inner.tar.gz")
     answers = sentences(archive([(name, inner.getvalue()) for name in names]))
-    assert {sentence for _, sentence in answers} == {"is an archive inside the archive; unpack it and hand in the images"}
+    assert {sentence for _, sentence in answers} == {
+        "is an archive inside the archive; unpack it and hand in the images"
+    }
 
 
 def test_bomb_is_not_unpacked(archive, png):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 TEXTS = {
     "en": {
-        "many_intro": "Classify a whole case: images, a folder, or a zip archive of them. At most {files} files; a"
+        "many_intro": "Classify a whole case: images, a folder, or a zip archive of them. At most 1000 files; a"
         " file that cannot be used gets a row that says why.",
         "many_files": "Images or zip archives",
         "many_folder": "A folder",
@@ -63,7 +63,7 @@ TEXTS = {
         "many_report_failed": "This file could not be classified.",
         "many_report_refused": "Not answered: not a field this model knows. The probabilities mean nothing here.",
         "many_report_plausible": "More than one class stays plausible: {classes}",
-        "many_report_one_class": "{label}",
+        "many_report_one_class": "{classes}",
         "many_report_settings": "Settings",
         "many_report_model": "Model",
         "many_report_revision": "Revision",
@@ -81,7 +81,7 @@ TEXTS = {
     },
     "fa": {
         "many_intro": "یک مجموعهٔ کامل را دسته‌بندی کنید: چند تصویر، یک پوشه، یا یک فایل زیپ از تصویرها. حداکثر"
-        " {files} فایل؛ برای فایلی که قابل استفاده نباشد، سطری می‌آید که دلیل را می‌گوید.",
+        " ۱۰۰۰ فایل؛ برای فایلی که قابل استفاده نباشد، سطری می‌آید که دلیل را می‌گوید.",
         "many_files": "تصویرها یا فایل‌های زیپ",
         "many_folder": "یک پوشه",
         "many_examples": "چهار نمونهٔ ساختگی (کشیدهٔ یک برنامه، نه نمونهٔ واقعی)",
@@ -139,7 +139,7 @@ TEXTS = {
         "many_report_failed": "این فایل دسته‌بندی نشد.",
         "many_report_refused": "بی‌پاسخ: این مدل چنین میدانی را نمی‌شناسد. احتمال‌ها در این‌جا معنایی ندارند.",
         "many_report_plausible": "بیش از یک دسته محتمل است: {classes}",
-        "many_report_one_class": "{label}",
+        "many_report_one_class": "{classes}",
         "many_report_settings": "تنظیمات",
         "many_report_model": "مدل",
         "many_report_revision": "نسخهٔ مدل",
