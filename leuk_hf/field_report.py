@@ -29,13 +29,13 @@ p {margin: .4rem 0} .dim {color: var(--dim); font-size: .88rem}
 table {border-collapse: collapse; width: 100%} th {text-align: start; font-size: .82rem; color: var(--dim)}
 th, td {border-bottom: 1px solid var(--line); padding: .45rem .55rem; vertical-align: top}
 .number {text-align: end; font-variant-numeric: tabular-nums; white-space: nowrap}
-.pictures {white-space: nowrap; width: 17rem} .pictures img {width: 8rem; height: 8rem; object-fit: contain;
-  background: var(--soft); vertical-align: top}
-.file {overflow-wrap: anywhere; font-weight: 600} ul {margin: .3rem 0; padding-inline-start: 1.1rem}
+.answer {min-width: 16rem} .pictures {white-space: nowrap; width: 17rem}
+.pictures img {width: 8rem; height: 8rem; object-fit: contain; background: var(--soft); vertical-align: top}
+.file {overflow-wrap: anywhere} ul {margin: .3rem 0; padding-inline-start: 1.1rem}
 .bars {display: grid; grid-template-columns: max-content 1fr max-content; gap: .1rem .5rem; font-size: .82rem;
   align-items: center; margin-top: .3rem; max-width: 22rem}
 .track {height: .55rem; background: var(--soft); border-radius: .3rem; overflow: hidden}
-.fill {height: 100%; background: var(--bar)} .refused {color: #8a3c10; font-weight: 600}
+.fill {height: 100%; background: var(--bar)} .refused {color: #8a3c10} .refused, .verdict {font-weight: 600}
 dl {display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; margin: 0} dd {margin: 0;
   overflow-wrap: anywhere} dt {color: var(--dim)}
 @page {size: A4; margin: 14mm}
@@ -78,7 +78,7 @@ def report_html(
             pictures, without = None, without + 1
         used += 0 if pictures is None else len(pictures.field) + len(pictures.overlay)
         lines.append(_row(number, row, pictures, words))
-    head = "".join(f"<th scope=col>{say(key)}</th>" for key in ("number", "pictures", "answer", "cells", "notes"))
+    head = "".join(f"<th scope=col>{say(key)}</th>" for key in ("number", "pictures", "answer", "notes"))
     listed = "".join(f"<dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd>" for name, value in settings.items())
     missing = f"<p class=dim>{say('without_pictures', count=without)}</p>" if without else ""
     return f"""<!doctype html>
@@ -93,7 +93,7 @@ def report_html(
 </head>
 <body>
 <h1>{say("title")}</h1>
-<p class=dim>{say("made", date=record.date, model=record.model, revision=record.revision or "-")}</p>
+<p class=dim>{say("made", date=record.date, model=record.model)}</p>
 <p class=notice role=note><strong>{say("notice")}</strong></p>
 <h2>{say("summary")}</h2>
 {summary_html(summarise(rows, class_names), words)}
@@ -154,13 +154,14 @@ def answer_html(row: FieldRow, words: Mapping[str, str]) -> str:
     verdict = f"<div class=refused>{_say(words, 'refused')}</div>"
     if prediction.answered:
         key = "plausible" if len(prediction.prediction_set) > 1 else "one_class"
-        verdict = f"<div>{_say(words, key, classes=names)}</div>"
+        verdict = f"<div class=verdict>{_say(words, key, classes=names)}</div>"
     bars = "".join(
         f"<bdi>{html.escape(name)}</bdi><div class=track><div class=fill"
         f' style="width:{100 * share:.1f}%"></div></div><span class=number>{share:.1%}</span>'
         for name, share in prediction.probabilities.items()
     )
-    return f'{verdict}<div class=bars dir="ltr">{bars}</div>'
+    cells = "" if row.cells is None else f"<div class=dim>{_say(words, 'cells', cells=row.cells)}</div>"
+    return f'{verdict}<div class=bars dir="ltr">{bars}</div>{cells}'
 
 
 def notes_html(row: FieldRow) -> str:
@@ -195,7 +196,7 @@ def _row(number: int, row: FieldRow, pictures: FieldPictures | None, words: Mapp
     return (
         f"<tr><td class=number>{number + 1}</td><td class=pictures>{shown}</td>"
         f"<td class=answer><div class=file><bdi>{html.escape(row.file)}</bdi></div>{answer_html(row, words)}</td>"
-        f"<td class=number>{'' if row.cells is None else row.cells}</td><td>{notes_html(row)}</td></tr>\n"
+        f"<td>{notes_html(row)}</td></tr>\n"
     )
 
 

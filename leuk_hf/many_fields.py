@@ -109,7 +109,12 @@ def answer_candidates(
 
 
 def predict_uploads(
-    predictor: Predictor, uploads: Sequence[Upload], *, limits: IntakeLimits | None = None, batch_size: int = 8
+    predictor: Predictor,
+    uploads: Sequence[Upload],
+    *,
+    limits: IntakeLimits | None = None,
+    batch_size: int = 8,
+    run: Callable[[np.ndarray], Outputs] | None = None,
 ) -> list[dict[str, Any]]:
     """Classify files, folders and archives: what the endpoint for many fields answers.
 
@@ -118,6 +123,7 @@ def predict_uploads(
         uploads: What was handed in.
         limits: As for `open_uploads`.
         batch_size: Files in each forward pass.
+        run: As for `answer_candidates`.
 
     Returns:
         For each file: file, label, probabilities (by class name), prediction_set, in_distribution_score, answered,
@@ -125,7 +131,7 @@ def predict_uploads(
         values are None, False or empty.
     """
     with open_uploads(uploads, limits) as candidates:
-        batches = answer_candidates(predictor, candidates, batch_size=batch_size, pictures=False)
+        batches = answer_candidates(predictor, candidates, batch_size=batch_size, pictures=False, run=run)
         return [row.to_dict() for batch in batches for row in batch]
 
 

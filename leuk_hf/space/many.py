@@ -33,18 +33,19 @@ EXAMPLES = Path(__file__).parent.parent / "assets" / "examples"
 KEPT_SECONDS = 3600
 _COLUMNS = ("number", "file", "class", "probability", "set", "answer", "cells", "notes")
 CSS = """
-.leuk-many table {width: 100%; border-collapse: collapse} .leuk-many .number {text-align: end;
-  font-variant-numeric: tabular-nums; white-space: nowrap}
-.leuk-many-words table th, .leuk-many-words table td {padding: 0.15em 0.6em; text-align: start; border: 0;
-  font-weight: normal; color: var(--body-text-color)}
+.leuk-many-words table {width: 100%; border-collapse: collapse; margin: 0.4em 0}
+.leuk-many-words table, .leuk-many-words tr, .leuk-many-words th, .leuk-many-words td {border: 0 !important}
+.leuk-many-words th, .leuk-many-words td {padding: 0.15em 0.6em; text-align: start; font-weight: normal}
+.leuk-many-words .number {text-align: end; font-variant-numeric: tabular-nums; white-space: nowrap}
 .leuk-many-words .track {height: 0.6em; background: var(--border-color-primary); border-radius: 0.3em;
   overflow: hidden} .leuk-many-words .fill {height: 100%; background: var(--color-accent)}
 .leuk-many-words .bars {display: grid; grid-template-columns: max-content 1fr max-content; gap: 0.15em 0.6em;
-  align-items: center; margin: 0.5em 0} .leuk-many-words .refused {font-weight: 600}
-.leuk-many-words .file {font-weight: 600; overflow-wrap: anywhere; margin-block: 0.4em}
+  align-items: center; margin: 0.5em 0} .leuk-many-words :is(.refused, .verdict) {font-weight: 600}
+.leuk-many-words .file {overflow-wrap: anywhere; margin-block: 0.4em}
 .leuk-many-words .pictures {display: flex; gap: 0.5em} .leuk-many-words .pictures img {width: 50%; min-width: 0;
   object-fit: contain; border-radius: var(--radius-md)}
 .leuk-many-words ul {margin: 0.4em 0; padding-inline-start: 1.2em; list-style: disc}
+.leuk-many-gallery .grid-wrap {max-height: 24em; overflow-y: auto}
 .leuk-many-words progress {width: 100%; height: 0.8em; accent-color: var(--color-accent)}
 """
 
@@ -65,25 +66,25 @@ def build_many_tab(page: Page) -> None:
     with gr.Column(elem_classes="leuk-many"):
         gr.Markdown(mark("many_intro"))
         with gr.Row():
-            files = _upload_list(label=mark("many_files"), file_count="multiple", height=170)
-            folder = _upload_list(label=mark("many_folder"), file_count="directory", height=170)
-        with gr.Row():
-            start = gr.Button(mark("many_start"), variant="primary")
-            stop = gr.Button(mark("many_stop"))
-            clear = gr.Button(mark("many_clear"))
+            files = upload_list(label=mark("many_files"), file_count="multiple", height=150)
+            folder = upload_list(label=mark("many_folder"), file_count="directory", height=150)
         examples = sorted(EXAMPLES.glob("*.png"))
-        example = gr.Button(mark("many_examples"), size="sm", visible=bool(examples))
+        example = gr.Button(mark("many_examples"), size="sm", visible=bool(examples), min_width=60)
+        with gr.Row():
+            start = gr.Button(mark("many_start"), variant="primary", size="md", scale=3, min_width=120)
+            stop = gr.Button(mark("many_stop"), size="md", scale=1, min_width=90)
+            clear = gr.Button(mark("many_clear"), size="md", scale=2, min_width=120)
         status = gr.HTML(elem_classes="leuk-many-words")
         with gr.Column(visible=False) as results:
             summary = gr.HTML(elem_classes="leuk-many-words")
             with gr.Row():
-                table_file = gr.DownloadButton(mark("many_csv"))
-                report_file = gr.DownloadButton(mark("many_report"))
+                table_file = gr.DownloadButton(mark("many_csv"), size="md", min_width=120)
+                report_file = gr.DownloadButton(mark("many_report"), size="md", min_width=120)
             table = gr.Dataframe(
                 label=mark("many_table"),
                 headers=_headers("en"),
                 datatype=["number", "str", "str", "number", "str", "str", "number", "str"],
-                column_widths=["60px", "220px", "110px", "100px", "170px", "140px", "100px", "420px"],
+                column_widths=["60px", "220px", "120px", "120px", "180px", "160px", "120px", "600px"],
                 interactive=False,
                 show_search="filter",
                 buttons=["fullscreen"],
@@ -94,7 +95,7 @@ def build_many_tab(page: Page) -> None:
                 gallery = gr.Gallery(
                     label=mark("many_gallery"),
                     columns=6,
-                    height=360,
+                    elem_classes="leuk-many-gallery",
                     allow_preview=False,
                     interactive=False,
                     object_fit="cover",
@@ -111,12 +112,12 @@ def build_many_tab(page: Page) -> None:
         values = [_table_row(number, row, words) for number, row in enumerate(run.rows)]
         return {
             results: gr.Column(visible=True),
-            summary: summary_html(summarise(run.rows, predictor.class_names), TEXTS[words]),
+            summary: _directed(summary_html(summarise(run.rows, predictor.class_names), TEXTS[words]), words),
             table_file: str(run.write_csv(predictor.class_names)),
             report_file: str(run.write_report(predictor, words)),
             table: {"headers": _headers(words), "data": values},
             gallery: [(str(run.overlay_path(number)), f"{number + 1}") for number in run.pictured],
-            chosen: f"<p>{say('many_row_hint', words)}</p>",
+            chosen: _directed(f"<p>{say('many_row_hint', words)}</p>", words),
             state: run,
         }
 
@@ -179,7 +180,7 @@ def build_many_tab(page: Page) -> None:
     def hand_in_examples() -> list[str]:
         # Copies, which may be deleted like anything a visitor has handed in.
         target = own_folder(Path(files.GRADIO_CACHE))
-        return [shutil.copy(path, target) for path in examples]
+        return [str(shutil.copy(path, target)) for path in examples]
 
     def choose_row(run: ManyRun | None, language: str, event: gr.SelectData) -> str:
         # Rows are known by their number, however the visitor has sorted and filtered them.
@@ -198,7 +199,8 @@ def build_many_tab(page: Page) -> None:
         classify,
         [files, folder, language, state],
         [status, *shown],
-        show_progress="hidden",
+        show_progress="minimal",
+        show_progress_on=status,
         concurrency_id="many",
         concurrency_limit=1,
         **private,
@@ -223,7 +225,12 @@ def received(payload: ListFiles | FileData | None) -> list[Upload] | None:
     return [Upload(Path(file.path), Path(file.orig_name or file.path).name) for file in given]
 
 
-def _upload_list(**settings: Any) -> gr.File:
+def upload_list(**settings: Any) -> gr.File:
+    """Make a `gr.File` that gives `Upload`s.
+
+    Args:
+        **settings: Arguments of `gr.File`.
+    """
     component = gr.File(**settings)
     component.preprocess = received  # type: ignore[method-assign, assignment]
     return component
@@ -261,13 +268,12 @@ def _chosen(run: ManyRun | None, number: int, language: str) -> str:
         return ""
     row, words, pictures = run.rows[number], TEXTS[language], run.pictures_of(number)
     shown = "" if pictures is None else f"<div class=pictures>{pictures_html(number, pictures, words)}</div>"
-    cells = "" if row.cells is None else f"<div>{say('many_column_cells', language)}: {row.cells}</div>"
     name = f"<div class=file>{number + 1}. <bdi>{html.escape(row.file)}</bdi></div>"
-    return f"{shown}{name}{answer_html(row, words)}{cells}{notes_html(row)}"
+    return _directed(f"{shown}{name}{answer_html(row, words)}{notes_html(row)}", language)
 
 
 def _spoken(key: str, language: str, **values: Any) -> str:
-    return f'<p role="status">{html.escape(say(key, language, **values))}</p>'
+    return _directed(f'<p role="status">{html.escape(say(key, language, **values))}</p>', language)
 
 
 def _progress(run: ManyRun, language: str) -> str:
@@ -277,7 +283,12 @@ def _progress(run: ManyRun, language: str) -> str:
         left = run.seconds / done * (run.total - done)
         text = f"{text}, {say('many_left', language, seconds=round(left))}"
     label = html.escape(text)
-    return f'<p role="status">{label}</p><progress max="{run.total}" value="{done}" aria-label="{label}"></progress>'
+    bar = f'<progress max="{run.total}" value="{done}" aria-label="{label}"></progress>'
+    return _directed(f'<p role="status">{label}</p>{bar}', language)
+
+
+def _directed(text: str, language: str) -> str:
+    return f'<div dir="{TEXTS[language]["many_report_direction"]}" lang="{language}">{text}</div>'
 
 
 def _outcome(run: ManyRun, language: str) -> str:
