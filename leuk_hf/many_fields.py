@@ -18,8 +18,8 @@ from PIL import Image
 
 from leuk_hf.backends import Outputs, Predictor
 from leuk_hf.batch_prediction import Glance, empty_row
-from leuk_hf.cells import find_leukocytes
 from leuk_hf.errors import ImageError
+from leuk_hf.evidence import find_cells
 from leuk_hf.explanation import heatmap_of
 from leuk_hf.image_encoding import encode_image
 from leuk_hf.image_io import load_image
@@ -30,7 +30,6 @@ from leuk_hf.visualization import overlay
 
 PICTURE_SIDE = 360  # pixels, the longer one: what a row of a report can show
 PICTURE_OPACITY = 0.45
-_CELL_SIDE = 448  # pixels, the longer one, of the copy that leukocytes are counted in
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,7 +147,7 @@ def _prepare(preprocessor: Preprocessor, candidate: Candidate, pictures: bool) -
         image = load_image(candidate.open(), name=candidate.name, reduce_to=preprocessor.sufficient_side)
     except ImageError as error:
         return str(error)  # the error itself would keep what was decoded alive
-    cells = len(find_leukocytes(_reduced(image, _CELL_SIDE)))
+    cells = len(find_cells(image).boxes)
     picture = _reduced(image, PICTURE_SIDE) if pictures else None
     return _Prepared(preprocessor([image])[0], Glance(image), cells, picture)
 

@@ -12,7 +12,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import gradio as gr
 import numpy as np
@@ -78,8 +78,11 @@ def build_many_tab(page: Page) -> None:
         with gr.Column(visible=False) as results:
             summary = gr.HTML(elem_classes="leuk-many-words")
             with gr.Row():
-                table_file = gr.DownloadButton(mark("many_csv"), size="md", min_width=120)
-                report_file = gr.DownloadButton(mark("many_report"), size="md", min_width=120)
+                table_file, report_file = (
+                    # Its annotation forgets what the browser translates.
+                    gr.DownloadButton(cast(str, mark(key)), size="md", min_width=120)
+                    for key in ("many_csv", "many_report")
+                )
             table = gr.Dataframe(
                 label=mark("many_table"),
                 headers=_headers("en"),
