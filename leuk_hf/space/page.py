@@ -9,7 +9,7 @@ import gradio as gr
 
 from leuk_hf.backends import Predictor, as_predictor
 from leuk_hf.labels import CLASS_NAMES
-from leuk_hf.space import classify, theme
+from leuk_hf.space import classify, theme, trust
 from leuk_hf.space.endpoints import add_endpoints
 from leuk_hf.space.language import HEAD, follow_language, language_switch, language_value
 from leuk_hf.space.options import Options
@@ -19,7 +19,7 @@ from leuk_hf.space.words import I18N, mark
 if TYPE_CHECKING:
     from leuk_hf.model import LeukDenseNet
 
-CSS = theme.CSS + classify.CSS
+CSS = theme.CSS + classify.CSS + trust.CSS
 
 
 def build_page(
@@ -47,6 +47,8 @@ def build_page(
         gr.Markdown(mark("page_notice"), elem_classes="leuk-notice")
         with gr.Tab(mark("page_tab_classify")):
             classify.build_classify_tab(page)
+        with gr.Tab(mark("page_tab_trust")):
+            trust.build_trust_tab(page)
         gr.Markdown(mark("page_limits"), elem_classes="leuk-served")
         gr.HTML(served(page), elem_classes="leuk-served")
         add_endpoints(page)
