@@ -20,22 +20,25 @@ CSS = """
 .leuk-scroll {overflow-x: auto; max-width: 100%}
 .leuk-table {border-collapse: collapse; width: 100%; font-size: var(--text-sm)}
 .leuk-table caption {text-align: start; color: var(--body-text-color-subdued); padding-bottom: 0.4em}
-.leuk-table th, .leuk-table td {border-bottom: 1px solid var(--border-color-primary); padding: 0.3em 0.6em;
-  text-align: start; vertical-align: top}
+.leuk-table th, .leuk-table td {border: 0 !important; border-bottom: 1px solid var(--border-color-primary) !important;
+  padding: 0.35em 0.6em !important; text-align: start !important; vertical-align: top}
 .leuk-table th {font-weight: 600}
-.leuk-track {position: relative; direction: ltr; min-width: 7em; height: 0.8em; margin-top: 0.3em;
+.leuk-table tbody th {font-weight: 500}
+.leuk-table thead th {color: var(--body-text-color-subdued)}
+.leuk-track {position: relative; direction: ltr; min-width: 5em; max-width: 22em; height: 0.7em; margin-top: 0.3em;
   border-radius: 0.4em; background: var(--border-color-primary)}
 .leuk-track * {position: absolute; top: 0; bottom: 0; display: block}
 .leuk-track i {background: color-mix(in srgb, var(--color-accent) 45%, transparent); border-radius: 0.4em}
 .leuk-track b {width: 4px; margin-inline-start: -2px; background: var(--color-accent)}
 .leuk-track u {width: 0; top: -3px; bottom: -3px; border-inline-start: 2px dashed var(--body-text-color)}
-.leuk-matrix td {text-align: center; font-variant-numeric: tabular-nums}
+.leuk-matrix td {text-align: center !important; font-variant-numeric: tabular-nums}
 .leuk-diagram {width: 100%; max-width: 26em; height: auto; direction: ltr}
 .leuk-diagram text {fill: var(--body-text-color); font-size: 12px}
 .leuk-diagram .axis {stroke: var(--body-text-color-subdued); fill: none}
 .leuk-diagram .ideal {stroke: var(--body-text-color-subdued); stroke-dasharray: 3 4}
 .leuk-diagram .bound {stroke: var(--color-accent); stroke-width: 2; opacity: 0.6}
 .leuk-diagram circle {fill: var(--color-accent)}
+@media (max-width: 640px) {.leuk-table th, .leuk-table td {padding: 0.3em 0.3em !important}}
 """
 
 
@@ -47,6 +50,11 @@ def number(value: float, digits: int = 3) -> str:
 def percent(share: float) -> str:
     """Write a share in [0, 1] as HTML."""
     return f'<span class="leuk-figure">{_percent(share)} %</span>'
+
+
+def rounded(share: float) -> str:
+    """Write a share that is a round number by choice, as text that keeps its direction among other letters."""
+    return f"\u2066{100 * share:.0f} %\u2069"
 
 
 def figure(entry: Figure | None, *, is_share: bool = True) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from leuk_hf.explanation import Explanation, explain
+from leuk_hf.space.audit_panel import build_audit_panel
 from leuk_hf.space.page_context import Page
 from leuk_hf.space.uploads import overlay_image, smear_image
 from leuk_hf.space.words import mark, say
@@ -104,6 +105,7 @@ def build_classify_tab(page: Page) -> gr.Image:
             )
             gr.HTML(BAR)
             opacity = gr.Slider(0, 1, value=0.45, step=0.05, label=mark("classify_opacity"))
+    build_audit_panel(page, image)
     shown = gr.State(None, time_to_live=3600)
     inputs, outputs = [image, target, layer, opacity, page.language], [probabilities, picture, words, shown]
     gr.on(

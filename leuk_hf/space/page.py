@@ -9,7 +9,7 @@ import gradio as gr
 
 from leuk_hf.backends import Predictor, as_predictor
 from leuk_hf.labels import CLASS_NAMES
-from leuk_hf.space import classify, theme, trust
+from leuk_hf.space import audit_panel, classify, theme, trust
 from leuk_hf.space.endpoints import add_endpoints
 from leuk_hf.space.language import HEAD, follow_language, language_switch, language_value
 from leuk_hf.space.options import Options
@@ -19,7 +19,7 @@ from leuk_hf.space.words import I18N, mark
 if TYPE_CHECKING:
     from leuk_hf.model import LeukDenseNet
 
-CSS = theme.CSS + classify.CSS + trust.CSS
+CSS = theme.CSS + classify.CSS + audit_panel.CSS + trust.CSS
 
 
 def build_page(

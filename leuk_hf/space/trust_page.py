@@ -13,7 +13,7 @@ from typing import Any
 from leuk_hf.claims import Claim, claims_of
 from leuk_hf.labels import CLASS_NAMES
 from leuk_hf.protocol_tables import is_comparison
-from leuk_hf.space.charts import bar, confusion_table, figure, number, percent, reliability_diagram, table
+from leuk_hf.space.charts import bar, confusion_table, figure, number, percent, reliability_diagram, rounded, table
 from leuk_hf.space.trust_sentences import translated
 from leuk_hf.space.trust_story import cards_of, stories_of
 from leuk_hf.space.words import TEXTS, say
@@ -21,9 +21,12 @@ from leuk_hf.space.words import TEXTS, say
 LEVEL = 0.95  # of every interval in results.json, see leuk_hf.results
 SOURCE = "https://doi.org/10.34740/KAGGLE/DSV/2175623"
 CSS = """
-.leuk-trust {display: grid; gap: 1.2em; max-width: 72em}
+.leuk-trust {display: grid; gap: 1.2em; width: 100%}
 .leuk-trust > * {min-width: 0}
 .leuk-trust h2, .leuk-trust h3, .leuk-trust p {margin: 0 0 0.5em 0}
+.leuk-trust h3 {margin-top: 1em}
+.leuk-trust h2 + h3, .leuk-trust div > h3:first-child {margin-top: 0}
+.leuk-trust .leuk-scroll {margin: 0.6em 0}
 .leuk-trust section {border: 1px solid var(--border-color-primary); border-radius: var(--radius-lg); padding: 1em;
   background: var(--block-background-fill)}
 .leuk-cards {display: grid; gap: 0.8em; grid-template-columns: repeat(auto-fit, minmax(13em, 1fr))}
@@ -61,7 +64,7 @@ def trust_html(results: Mapping[str, Any] | None, *, model: str, language: str |
         return _framed(f"{title}<p>{words('none', model=shown_model)}</p>")
     try:
         own = list(_own_parts(results))
-        bounds = {"level": percent(LEVEL), "zero": percent(0), "full": percent(1)}
+        bounds = {"level": rounded(LEVEL), "zero": rounded(0), "full": rounded(1)}
         intro = f"{title}<p>{words('intro', model=shown_model, **bounds)}</p>{_cards(results, words, language)}"
         sections = [
             intro,
@@ -110,7 +113,7 @@ def _right(results: Mapping[str, Any], words: Say) -> str:
 def _protocol(name: str, entry: Mapping[str, Any], words: Say) -> str:
     measures = [[_metric(key, words), _measure(key, value), bar(value) if _is_share(key) else ""]
                 for key, value in entry["metrics"].items()]  # fmt: skip
-    level = f"{100 * LEVEL:.0f} %"
+    level = rounded(LEVEL)
     rates = ("sensitivity", "specificity", "coverage")
     classes = [
         [label, str(row["num_fields"]), *(f"{figure(row.get(key))}{bar(row.get(key))}" for key in rates)]
@@ -165,7 +168,7 @@ def _own_parts(results: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _pictures(own: list[Mapping[str, Any]], words: Say) -> str:
-    parts, level = [], f"{100 * LEVEL:.0f} %"
+    parts, level = [], rounded(LEVEL)
     for entry in own:
         if "confusion_matrix" in entry:
             matrix = confusion_table(
@@ -217,20 +220,23 @@ def _audits(results: Mapping[str, Any], words: Say, language: str | None) -> Ite
         parts = [f"<h2>{words('audit')}</h2><p>{words('audit_words', fields=report['num_fields'])}</p>"]
         for story in stories_of(report):
             value_heading = words("changed" if story.key == "move" else "balanced")
-            headings = [words("change"), value_heading, words("refused"), words("as_expected")]
+            headings = [words("change"), words("as_expected"), value_heading, words("refused")]
             lines = [
                 [
                     translated(line.name, language),
+                    _judged(line.is_expected, words),
                     f"{figure(line.figure)}{bar(line.figure, story.mark)}",
                     figure(line.refused),
-                    _judged(line.is_expected, words),
                 ]
                 for line in story.lines
             ]
+            listed = table(headings, lines)
+            if story.key == "move":  # by far the longest
+                listed = f"<details><summary>{words('all_changes', number=len(lines))}</summary>{listed}</details>"
             happened = {name: _shown(value, language) for name, value in story.values.items()}
             parts.append(
                 f"<h3>{words(f'story_{story.key}')}</h3><p>{words(f'story_{story.key}_words')}</p>"
-                f"<p><b>{words(f'story_{story.key}_happened', **happened)}</b></p>{table(headings, lines)}"
+                f"<p><b>{words(f'story_{story.key}_happened', **happened)}</b></p>{listed}"
             )
         yield "".join(parts)
 
@@ -304,4 +310,9 @@ def _made(results: Mapping[str, Any], words: Say) -> str:
     ]
     rows = [[*row[:3], html.escape(row[3])] for row in rows]
     headings = [words(f"made_{key}") for key in ("entry", "command", "commit", "date")]
-    return f"<h2>{words('made')}</h2>{table(headings, rows)}" if rows else ""
+    if not rows:
+        return ""
+    listed = table(headings, rows)
+    return (
+        f"<h2>{words('made')}</h2><details><summary>{words('made_all', number=len(rows))}</summary>{listed}</details>"
+    )

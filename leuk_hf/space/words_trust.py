@@ -153,6 +153,8 @@ TEXTS = {
             " it is no medical device."
         ),
         "trust_made": "What every figure was made by",
+        "trust_made_all": "{number} entries: command, commit and date",
+        "trust_all_changes": "All {number} changes",
         "trust_made_entry": "figures",
         "trust_made_command": "command",
         "trust_made_commit": "commit",
@@ -303,6 +305,8 @@ TEXTS = {
             " ابزار پزشکی نیست."
         ),
         "trust_made": "هر عدد از کجا به دست آمده است",
+        "trust_made_all": "{number} مورد: فرمان، کامیت و تاریخ",
+        "trust_all_changes": "همهٔ {number} تغییر",
         "trust_made_entry": "عددها",
         "trust_made_command": "فرمان",
         "trust_made_commit": "کامیت",
