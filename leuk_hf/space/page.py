@@ -9,7 +9,7 @@ import gradio as gr
 
 from leuk_hf.backends import Predictor, as_predictor
 from leuk_hf.labels import CLASS_NAMES
-from leuk_hf.space import classify, many, programs, theme
+from leuk_hf.space import audit_panel, classify, many, programs, theme, trust
 from leuk_hf.space.endpoints import add_endpoints
 from leuk_hf.space.language import HEAD, follow_language, language_switch, language_value
 from leuk_hf.space.options import Options
@@ -19,7 +19,7 @@ from leuk_hf.space.words import I18N, mark
 if TYPE_CHECKING:
     from leuk_hf.model import LeukDenseNet
 
-CSS = theme.CSS + classify.CSS + many.CSS + programs.CSS
+CSS = theme.CSS + classify.CSS + audit_panel.CSS + many.CSS + trust.CSS + programs.CSS
 
 
 def build_page(
@@ -49,6 +49,8 @@ def build_page(
             classify.build_classify_tab(page)
         with gr.Tab(mark("page_tab_many")):
             many.build_many_tab(page)
+        with gr.Tab(mark("page_tab_trust")):
+            trust.build_trust_tab(page)
         with gr.Tab(mark("page_tab_programs")):
             programs.build_programs_tab(demo)
         gr.Markdown(mark("page_limits"), elem_classes="leuk-served")
