@@ -75,6 +75,6 @@ def answer(url: str, field: Path) -> dict[str, float]:
         field: Image file.
     """
     client = Client(url, verbose=False, analytics_enabled=False)
-    label, _, words = client.predict(image=handle_file(field), api_name="/predict")
-    assert words.startswith(f"### {label['label']}:")
-    return {entry["label"]: entry["confidence"] for entry in label["confidences"]}
+    prediction = client.predict(image=handle_file(field), api_name="/predict")
+    assert prediction["label"] in prediction["prediction_set"]
+    return prediction["probabilities"]

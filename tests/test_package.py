@@ -136,7 +136,7 @@ def test_wheel_predicts_from_another_directory(tmp_path):
     code = (
         "import leuk_hf; from leuk_hf import LeukDenseNet, predict; from leuk_hf.model_card import template_path;"
         "from leuk_hf.model_repo import notebook_path;"
-        "from leuk_hf.space.demo import EXAMPLES;"
+        "from leuk_hf.space.classify import EXAMPLES;"
         "model = LeukDenseNet.from_pretrained(); print(leuk_hf.__file__, template_path().is_file());"
         "print(notebook_path().is_file(), notebook_path().parent == template_path().parent);"
         "print(predict(model, sorted(EXAMPLES.glob('*.png'))[0])[0].label);"

@@ -12,7 +12,7 @@ from gradio_client.exceptions import AppError
 from running_space import answer, isolated_python, started, without_ours
 
 from leuk_hf import LeukDenseNet, predict
-from leuk_hf.space.demo import build_demo
+from leuk_hf.space.page import build_page
 from leuk_hf.space.zero_gpu import SECONDS
 from leuk_hf.space_repo import space_files, write_space
 from leuk_hf.synthetic import render_smear
@@ -74,7 +74,7 @@ def spaces(tmp_path, monkeypatch):
 
 
 def served(model, field):
-    demo = build_demo(model, model_name="tiny").queue()
+    demo = build_page(model, model_name="tiny")
     _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", run_history=False)
     try:
         client = Client(url, verbose=False, analytics_enabled=False)
@@ -91,8 +91,8 @@ def test_zero_gpu_is_used_where_there_is_one_and_changes_no_answer(spaces, tiny_
     plain = served(tiny_model, field)
     assert "spaces" not in sys.modules
     monkeypatch.setenv("SPACES_ZERO_GPU", "true")
-    assert served(tiny_model, field) == plain and plain[1] == ["image", "target", "layer", "opacity"]
-    assert spaces().marked == {"predict": SECONDS} and len(spaces().calls) == 2
+    assert served(tiny_model, field) == plain and plain[1] == ["image"]
+    assert set(spaces().marked.values()) == {SECONDS} and "predict" in spaces().marked and len(spaces().calls) == 2
 
 
 def test_zero_gpu_without_its_package_changes_nothing(tiny_model, field, monkeypatch):

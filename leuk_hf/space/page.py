@@ -1,0 +1,94 @@
+"""The page: header, tabs, and what answers here."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from leuk_hf.backends import Predictor, as_predictor
+from leuk_hf.labels import CLASS_NAMES
+from leuk_hf.space import audit_panel, classify, many, programs, theme, trust
+from leuk_hf.space.endpoints import add_endpoints
+from leuk_hf.space.language import HEAD, follow_language, language_switch, language_value
+from leuk_hf.space.options import Options
+from leuk_hf.space.page_context import Page
+from leuk_hf.space.words import I18N, mark
+
+if TYPE_CHECKING:
+    from leuk_hf.model import LeukDenseNet
+
+CSS = theme.CSS + classify.CSS + audit_panel.CSS + many.CSS + trust.CSS + programs.CSS
+
+
+def build_page(
+    model: Predictor | LeukDenseNet, *, model_name: str, revision: str | None = None, options: Options | None = None
+) -> gr.Blocks:
+    """Lay out the page around a predictor.
+
+    Args:
+        model: From `load_predictor` or `LeukDenseNet.from_pretrained`; shared by all visitors.
+        model_name: What to call the checkpoint on the page.
+        revision: Of a model on the Hub.
+        options: How the demo is served.
+    """
+    predictor = as_predictor(model)
+    # Uploads and results older than an hour are deleted, looked for every five minutes.
+    with gr.Blocks(title="leuk_hf: B-ALL subtypes on blood smears", delete_cache=(300, 3600)) as demo:
+        page = Page(predictor, model_name, revision, options or Options(), language_value())
+        with gr.Row(elem_classes="leuk-header"):
+            gr.Markdown("# leuk_hf", elem_classes="leuk-title")
+            language_switch()
+        if predictor.class_names == CLASS_NAMES:
+            gr.Markdown(mark("page_intro"))
+        else:
+            gr.Markdown(f"Sorts a field of a blood smear into {html.escape(', '.join(predictor.class_names))}.")
+        gr.Markdown(mark("page_notice"), elem_classes="leuk-notice")
+        with gr.Tab(mark("page_tab_classify")):
+            classify.build_classify_tab(page)
+        with gr.Tab(mark("page_tab_many")):
+            many.build_many_tab(page)
+        with gr.Tab(mark("page_tab_trust")):
+            trust.build_trust_tab(page)
+        with gr.Tab(mark("page_tab_programs")):
+            programs.build_programs_tab(demo)
+        gr.Markdown(mark("page_limits"), elem_classes="leuk-served")
+        gr.HTML(served(page), elem_classes="leuk-served")
+        add_endpoints(page)
+        follow_language(demo, page.language)
+    return demo.queue(max_size=page.options.queue_size, api_open=False)
+
+
+def served(page: Page) -> str:
+    """Tell what answers here, as HTML: model, revision, library and backend.
+
+    Args:
+        page: Whose.
+    """
+    known = {name: value for name, value in page.provenance().items() if value}
+    return " · ".join(f"{name} <code dir=ltr>{html.escape(value)}</code>" for name, value in known.items())
+
+
+def launch_settings(options: Options) -> dict[str, Any]:
+    """Give what `launch` needs for this page, wherever it is served.
+
+    Args:
+        options: How.
+    """
+    return {
+        "theme": theme.THEME,
+        "css": CSS,
+        "head": HEAD,
+        "i18n": I18N,
+        "max_file_size": options.max_upload,
+        "run_history": False,
+        "enable_monitoring": False,
+        "footer_links": ["api", "settings"],
+        "mcp_server": programs.has_mcp(),
+        "share": False,
+        "ssr_mode": False,  # the language is the browser's to choose
+        "server_name": options.host,
+        "server_port": options.port or None,
+        "root_path": options.root_path or None,
+    }

@@ -1,0 +1,46 @@
+"""Words of the page around its tabs."""
+
+TEXTS = {
+    "en": {
+        "page_intro": (
+            "Sorts a field of a stained peripheral blood smear into **Benign** or one of three subtypes of B-cell"
+            " acute lymphoblastic leukemia, **Early Pre-B, Pre-B, Pro-B**, and shows where the network found its"
+            " evidence."
+        ),
+        "page_notice": (
+            "**For research and teaching only. Not a medical device, not for diagnosis.** Images are not kept: uploads"
+            " are deleted after about an hour, and nothing is recorded of who sent what."
+        ),
+        "page_other_language": "فارسی",
+        "page_tab_classify": "One field",
+        "page_tab_many": "Many fields",
+        "page_tab_trust": "How good is it?",
+        "page_tab_programs": "For programmers",
+        "page_served": "What answers here",
+        "page_limits": (
+            "On the public data set, networks trained the usual way read stain and background rather than leukocytes:"
+            " a bright spot on a cell does not prove that the cell decided."
+        ),
+    },
+    "fa": {
+        "page_intro": (
+            "میدان دید لام خون محیطی رنگ‌آمیزی‌شده را در یکی از چهار رده جای می‌دهد: **Benign** (خوش‌خیم) یا یکی از سه"
+            " زیرگروه لوسمی لنفوبلاستیک حاد سلول B، یعنی **Early Pre-B، Pre-B و Pro-B**، و نشان می‌دهد شبکه شواهد خود"
+            " را کجا یافته است."
+        ),
+        "page_notice": (
+            "**فقط برای پژوهش و آموزش. این برنامه ابزار پزشکی نیست و برای تشخیص به کار نمی‌رود.** تصویرها نگه داشته"
+            " نمی‌شوند: پرونده‌های بارگذاری‌شده پس از حدود یک ساعت پاک می‌شوند و ثبت نمی‌شود چه کسی چه فرستاده است."
+        ),
+        "page_other_language": "English",
+        "page_tab_classify": "یک میدان دید",
+        "page_tab_many": "چند میدان دید",
+        "page_tab_trust": "چقدر درست است؟",
+        "page_tab_programs": "برای برنامه‌نویسان",
+        "page_served": "آنچه اینجا پاسخ می‌دهد",
+        "page_limits": (
+            "در مجموعه‌دادهٔ عمومی، شبکه‌هایی که به روش معمول آموزش دیده‌اند به جای لکوسیت‌ها رنگ و زمینه را می‌خوانند: لکهٔ"
+            " روشن روی یک سلول ثابت نمی‌کند که آن سلول پاسخ را تعیین کرده است."
+        ),
+    },
+}
