@@ -1,5 +1,6 @@
 """The demo: `python app.py`, or the entry of a Hugging Face Space. `python app.py --help` lists what can be set."""
 
+import dataclasses
 import os
 import sys
 from pathlib import Path
@@ -27,6 +28,7 @@ def main(arguments: list[str]) -> int:
         predictor = load_predictor(source, revision=revision, backend=backend)
         # Visitors need not know where a folder lies on this machine.
         name = "/".join(Path(source or "shipped checkpoint").parts[-2:])
+        options = dataclasses.replace(options, model=source, revision=revision)
         demo = build_page(predictor, model_name=name, revision=revision, options=options)
         demo.launch(auth=logins, **launch_settings(options))
     except (LeukError, OSError) as error:

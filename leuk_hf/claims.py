@@ -8,7 +8,7 @@ that was not measured gives no sentence.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from leuk_hf.audit_findings import REMOVED
 from leuk_hf.protocol_tables import is_comparison
@@ -24,7 +24,21 @@ ON_LEUKOCYTES = 0.8  # of what a perfect map reaches
 COVERED = 0.92  # lower bound of a class's coverage
 _LIGHT = ("grey", "brightness x0.6", "brightness x1.2", "brightness x1.4")
 
-Claim = tuple[str, str, str]  # sentence, figure, what it does not show
+
+class Claim(NamedTuple):
+    """A sentence about a checkpoint.
+
+    Args:
+        sentence: What the figure shows.
+        figure: With its interval.
+        caveat: What it does not show.
+        is_good: Whether that is what one would wish; None where there is no goal.
+    """
+
+    sentence: str
+    figure: str
+    caveat: str
+    is_good: bool | None
 
 
 def claims_text(results: dict[str, Any]) -> str:
@@ -33,11 +47,20 @@ def claims_text(results: dict[str, Any]) -> str:
     Args:
         results: Content of a results.json.
     """
-    claims = [claim for rule in _RULES for claim in rule(results)]
+    claims = claims_of(results)
     if not claims:
         return ""
     lines = ["| the figures say | figure (95 % interval) | they do not show |", "|---|---|---|"]
-    return "\n".join([*lines, *(f"| {' | '.join(claim)} |" for claim in claims)])
+    return "\n".join([*lines, *(f"| {' | '.join(claim[:3])} |" for claim in claims)])
+
+
+def claims_of(results: dict[str, Any]) -> tuple[Claim, ...]:
+    """Give the sentences that results.json supports.
+
+    Args:
+        results: Content of a results.json.
+    """
+    return tuple(claim for rule in _RULES for claim in rule(results))
 
 
 def _accuracy(results: dict[str, Any]) -> Iterator[Claim]:
@@ -45,10 +68,11 @@ def _accuracy(results: dict[str, Any]) -> Iterator[Claim]:
         if is_comparison(entry):
             continue
         figure = f"balanced accuracy {_show(entry['metrics']['balanced_accuracy'])}, {entry['num_fields']} test fields"
-        yield (
+        yield Claim(
             f"It tells the classes apart on fields like those it was trained on (protocol `{protocol}`).",
             figure,
             "How it does on slides of another session, laboratory or patient.",
+            None,
         )
 
 
@@ -58,10 +82,11 @@ def _other_sessions(results: dict[str, Any]) -> Iterator[Claim]:
             continue
         recipes = {name: recipe["metrics"]["balanced_accuracy"] for name, recipe in entry["recipes"].items()}
         figure = "; ".join(f"{name}: {_show(value)}" for name, value in recipes.items())
-        yield (
+        yield Claim(
             f"So often its recipe is right in sessions that were left out (protocol `{entry['protocol']}`, balanced).",
             figure,
             "Other patients: the sessions of a class may be of the same ones; nothing in the data tells.",
+            None,
         )
 
 
@@ -75,10 +100,11 @@ def _leukocytes_needed(rows: dict[str, Any]) -> Iterator[Claim]:
         "Without leukocytes it does not know the class" if needed else "It names classes also without leukocytes"
     )
     refused = f", refused {_show(worst['refused'])}" if worst.get("refused") else ""
-    yield (
+    yield Claim(
         f"{sentence}.",
         f"balanced accuracy {_show(worst['balanced_accuracy'])} with every leukocyte removed{refused}",
         "That it reads in them what a haematologist reads.",
+        needed,
     )
 
 
@@ -87,10 +113,11 @@ def _leukocytes_suffice(rows: dict[str, Any]) -> Iterator[Claim]:
         return
     clean = rows["as it is"]["balanced_accuracy"]
     enough = alone["balanced_accuracy"]["value"] >= clean["value"] - LOST_ALONE
-    yield (
+    yield Claim(
         "Leukocytes are enough for it." if enough else "Leukocytes alone are not enough for it.",
         f"balanced accuracy {_show(alone['balanced_accuracy'])} on leukocytes alone, {_show(clean)} on whole fields",
         "Which property of them decides.",
+        enough,
     )
 
 
@@ -98,30 +125,33 @@ def _follows_leukocytes(rows: dict[str, Any]) -> Iterator[Claim]:
     if (moved := rows.get("leukocytes on another class's background")) is None:
         return
     follows = _low(moved["accuracy"]) >= FOLLOWS
-    yield (
+    yield Claim(
         "On another background its label stays with the leukocytes."
         if follows
         else "On another background its label does not always stay with the leukocytes.",
         f"stays {_show(moved['accuracy'])}, goes with the background {_show(moved['followed_donor'])}",
         "What it does on backgrounds of other laboratories.",
+        follows,
     )
 
 
 def _bears_light(rows: dict[str, Any]) -> Iterator[Claim]:
     if (coloured := rows.get("colours of another class")) is not None:
         kept = _high(coloured["changed"]) <= FEW_CHANGED
-        yield (
+        yield Claim(
             "Colour hardly moves it." if kept else "Colour still moves it.",
             f"changed {_show(coloured['changed'])} in another class's colours",
             "Stains that change which structures are visible.",
+            kept,
         )
     present = {name: rows[name]["accuracy"] for name in _LIGHT if name in rows}
     if present:
         name, worst = min(present.items(), key=lambda item: item[1]["value"])
-        yield (
+        yield Claim(
             "It bears another light." if _low(worst) >= MOST_RIGHT else "In another light it is right less often.",
             f"accuracy {_show(worst)} at the worst of {len(present)} changes ({name})",
             "Cameras and lamps that change more than this.",
+            _low(worst) >= MOST_RIGHT,
         )
 
 
@@ -130,22 +160,24 @@ def _probabilities(results: dict[str, Any]) -> Iterator[Claim]:
         error = part["metrics"].get("expected_calibration_error")
         if error is not None:
             small = _high(error) <= SMALL_ERROR
-            yield (
+            yield Claim(
                 "Its probabilities mean what they say." if small else "Its probabilities are roughly right.",
                 f"expected calibration error {_show(error)} (`{name}`)",
                 "Probabilities in other laboratories, where the mix of classes and the slides differ.",
+                small,
             )
         covered = {label: row["coverage"] for label, row in part["per_class"].items() if row.get("coverage")}
         sets = part.get("prediction_sets", {})
         if covered and "mean_size" in sets:
             label, worst = min(covered.items(), key=lambda item: item[1]["value"])
             holds = min(_low(each) for each in covered.values()) >= COVERED
-            yield (
+            yield Claim(
                 "The prediction set holds the true class, of each class, about as often as promised."
                 if holds
                 else "The prediction set may hold the true class less often than promised.",
                 f"coverage {_show(worst)} at worst ({label}), mean size {sets['mean_size']['value']:.2f}",
                 "Coverage on fields that are not drawn like the calibration fields.",
+                holds,
             )
 
 
@@ -158,12 +190,13 @@ def _refusals(results: dict[str, Any]) -> Iterator[Claim]:
                 for name, each in others.items()
             )
             apart = min(each["auroc"] for each in others.values()) >= TOLD_APART
-            yield (
+            yield Claim(
                 "It tells images that are no such smear from usable fields."
                 if apart
                 else "It does not tell all images that are no such smear from usable fields.",
                 f"{figure}; usable fields refused: {100 * entry['refusal']['usable']['refused']:.1f} %",
                 "That what it answers is a usable smear: other kinds of junk were not tried.",
+                apart,
             )
 
 
@@ -171,10 +204,11 @@ def _explanations(results: dict[str, Any]) -> Iterator[Claim]:
     for name, entry in results.get("explanations", {}).items():
         chosen = entry["chosen"]
         if chosen is None:
-            yield (
+            yield Claim(
                 "No map is shown to be true to it.",
                 f"no gain over random blocks ({name})",
                 "That its maps are false.",
+                False,
             )
             continue
         own = next(one for one in entry["maps"] if all(one[key] == chosen[key] for key in ("method", "layer")))
@@ -185,13 +219,14 @@ def _explanations(results: dict[str, Any]) -> Iterator[Claim]:
         }
         shares = [f"{label} {figure['value']:.2f}" for label, figure in of_perfect.items()]
         low = min(map(_low, of_perfect.values()), default=0.0)
-        yield (
+        yield Claim(
             "Its map lies on leukocytes, and what it shows matters for the answer."
             if low >= ON_LEUKOCYTES
             else "What its map shows matters for the answer, but part of it lies beside leukocytes.",
             f"{', '.join(shares)} of what a perfect map on the same grid reaches ({chosen['method']},"
             f" {chosen['layer']})",
             "What about a leukocyte decides; where only leukocytes can be seen, a map on them is no merit.",
+            low >= ON_LEUKOCYTES,
         )
 
 

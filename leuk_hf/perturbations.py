@@ -7,7 +7,7 @@ that the caller passes.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -48,15 +48,35 @@ def grey(field: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(cv2.cvtColor(field, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
 
 
+class ColourStatistics(NamedTuple):
+    """Mean and standard deviation of the L, A and B channels of a field, in OpenCV's steps of 8 bits."""
+
+    mean: tuple[float, float, float]
+    spread: tuple[float, float, float]
+
+
+def colour_statistics(field: np.ndarray) -> ColourStatistics:
+    """Measure a field's colours."""
+    values = cv2.cvtColor(field, cv2.COLOR_RGB2LAB).astype(np.float32)
+    mean, spread = values.mean(axis=(0, 1)), values.std(axis=(0, 1))
+    return ColourStatistics(tuple(mean.tolist()), tuple(spread.tolist()))
+
+
 def match_colours(field: np.ndarray, donor: np.ndarray) -> np.ndarray:
-    """Give a field the mean and spread of another one's LAB channels.
+    """Give a field the mean and spread of another one's LAB channels; see `set_colours`."""
+    return set_colours(field, colour_statistics(donor))
+
+
+def set_colours(field: np.ndarray, statistics: ColourStatistics) -> np.ndarray:
+    """Give a field this mean and spread of its LAB channels.
 
     Source: Reinhard et al. 2001, "Color transfer between images", doi 10.1109/38.946629; here in CIELAB.
     """
-    own, other = (cv2.cvtColor(image, cv2.COLOR_RGB2LAB).astype(np.float32) for image in (field, donor))
-    spread = own.std(axis=(0, 1))
-    ratio = np.where(spread > 0, other.std(axis=(0, 1)) / np.maximum(spread, 1e-6), 1)
-    return cv2.cvtColor(_to_bytes((own - own.mean(axis=(0, 1))) * ratio + other.mean(axis=(0, 1))), cv2.COLOR_LAB2RGB)
+    own = cv2.cvtColor(field, cv2.COLOR_RGB2LAB).astype(np.float32)
+    mean, spread = (np.asarray(values, dtype=np.float32) for values in statistics)
+    own_mean, own_spread = own.mean(axis=(0, 1)), own.std(axis=(0, 1))
+    ratio = np.where(own_spread > 0, spread / np.maximum(own_spread, 1e-6), 1)
+    return cv2.cvtColor(_to_bytes((own - own_mean) * ratio + mean), cv2.COLOR_LAB2RGB)
 
 
 def blur(field: np.ndarray, sigma: float) -> np.ndarray:

@@ -21,6 +21,9 @@ EVERY_CHANGE = {
     "match_colours": lambda field: perturbations.match_colours(
         field, np.array([[[9, 90, 200], [250, 0, 3]]], np.uint8)
     ),
+    "set_colours": lambda field: perturbations.set_colours(
+        field, perturbations.ColourStatistics((90, 130, 180), (40, 10, 2))
+    ),
     "blur": lambda field: perturbations.blur(field, 2),
     "noise": lambda field: perturbations.noise(field, 10, np.random.default_rng(0)),
     "jpeg": lambda field: perturbations.jpeg(field, 30),
@@ -62,7 +65,7 @@ def test_every_function_is_tested_here():
         for name, function in inspect.getmembers(perturbations, inspect.isfunction)
         if not name.startswith("_") and function.__module__ == perturbations.__name__
     }
-    assert public == set(EVERY_CHANGE) | {"scale_of"}
+    assert public == set(EVERY_CHANGE) | {"scale_of", "colour_statistics"}
 
 
 @pytest.mark.parametrize("change", EVERY_CHANGE)

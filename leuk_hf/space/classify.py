@@ -18,6 +18,7 @@ from leuk_hf.evidence import FieldCells, find_cells
 from leuk_hf.explanation import METHODS, Reading, explain_reading, read
 from leuk_hf.image_io import SUFFIXES
 from leuk_hf.space import field_result
+from leuk_hf.space.audit_panel import build_audit_panel
 from leuk_hf.space.field_result import SCRIPT, FieldResult, explained, picture, render
 from leuk_hf.space.page_context import Page
 from leuk_hf.space.sentences import faults_of
@@ -156,6 +157,7 @@ def build_classify_tab(page: Page) -> gr.Image:
             result = gr.HTML(render(None, "en"), js_on_load=SCRIPT, elem_classes="leuk-classify")
     with gr.Accordion(mark("classify_details"), open=False):
         details = gr.HTML()
+    build_audit_panel(page, image)
     shown = gr.State(None, time_to_live=3600)
     settings = [target, layer, method, page.language]
     private: dict[str, Any] = {"api_visibility": "private", "trigger_mode": "always_last"}

@@ -1,0 +1,73 @@
+"""The tab "How good is it?": what was measured on the checkpoint in use."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from leuk_hf.checkpoint_io import find
+from leuk_hf.errors import CheckpointError
+from leuk_hf.space import charts, trust_page
+from leuk_hf.space.page_context import Page
+
+RESULTS_NAME = "results.json"
+UNREADABLE: Mapping[str, Any] = {"protocols": None}  # the page says of it what it says of any file of another form
+CSS = charts.CSS + trust_page.CSS
+
+
+def build_trust_tab(page: Page) -> gr.HTML:
+    """Lay out the tab; gives the component that holds it.
+
+    Args:
+        page: Whose tab it is.
+    """
+    results = results_of(page.options.model, page.predictor.identity, revision=page.revision)
+
+    def write(language: str) -> str:
+        return trust_page.trust_html(results, model=page.model_name, language=language)
+
+    shown = gr.HTML(write("en"), padding=False)
+    page.language.change(
+        write, page.language, shown, queue=False, show_progress="hidden", api_visibility="private",
+    )  # fmt: skip
+    return shown
+
+
+def results_of(source: str | Path | None, identity: str, *, revision: str | None = None) -> Mapping[str, Any] | None:
+    """Read what was measured on a checkpoint.
+
+    Args:
+        source: As for `load_predictor`.
+        identity: Of its predictor: figures that were measured on other weights are none of its own.
+        revision: Of a Hub id.
+
+    Returns:
+        Content of its results.json, whatever that is; None without one, or if it was measured on other weights.
+    """
+    try:
+        path = find(source, RESULTS_NAME, **({"revision": revision} if revision else {}))
+    except CheckpointError:
+        return None
+    if path is None:
+        return None
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return UNREADABLE
+    if not isinstance(results, dict):
+        return UNREADABLE
+    measured = _identities(results)
+    return results if identity in measured or not measured else None
+
+
+def _identities(results: Mapping[str, Any]) -> set[str]:
+    def entries() -> Iterator[Any]:
+        for section in results.values():
+            if isinstance(section, dict):
+                yield from section.values()
+
+    return {entry["identity"] for entry in entries() if isinstance(entry, dict) and "identity" in entry}

@@ -1,0 +1,315 @@
+"""Words of the tab "How good is it?". There is no figure in here: every one comes from results.json."""
+
+TEXTS = {
+    "en": {
+        "trust_title": "How good is it?",
+        "trust_intro": (
+            "All figures on this page are read from the results.json of the checkpoint in use"
+            " ({model}); none was typed by hand. A share stands before its {level} interval: had"
+            " other fields of the same kind been taken, it would probably lie within these bounds."
+            " Bars run from {zero} to {full}, with the interval as a band."
+        ),
+        "trust_none": (
+            "The checkpoint in use ({model}) brings no results.json. Nothing is known of how good it"
+            " is: take its answers as untested."
+        ),
+        "trust_unreadable": (
+            "The results.json of the checkpoint in use ({model}) cannot be shown: it is not of the"
+            " form that this version writes. Take its answers as untested."
+        ),
+        "trust_card_right": "right on test fields of slides it knows, mean of the classes ({fields} fields)",
+        "trust_card_removed": "right once every leukocyte is removed; guessing gives {chance}",
+        "trust_card_moved": "of its answers change under the worst change that leaves the cells as they are: {row}",
+        "trust_card_sets": "of its prediction sets hold the true class; a set has {size} classes on average",
+        "trust_right": "How often it is right",
+        "trust_protocol": "Protocol {protocol}, part {part}: {fields} fields.",
+        "trust_protocol_random": (
+            "Fields were dealt out at random, so that copies and neighbours of a test field were"
+            " learned from. This flatters; it is here only for comparison with publications."
+        ),
+        "trust_protocol_grouped": (
+            "Test fields show other places than those it learned from, but of the same slides and"
+            " sessions. Other patients and laboratories are not in this figure."
+        ),
+        "trust_protocol_reference": "Whole sessions at the microscope were left out of the training.",
+        "trust_protocol_acquisition": "Whole sessions at the microscope were left out of the training.",
+        "trust_recipes": "Ways of training, compared; each column is one recipe.",
+        "trust_measure": "measure",
+        "trust_figure": "figure ({level} interval)",
+        "trust_class": "class",
+        "trust_fields": "fields",
+        "trust_sensitivity": "sensitivity: found among fields of the class",
+        "trust_specificity": "specificity: left alone among all others",
+        "trust_coverage": "true class in the prediction set",
+        "trust_metric_accuracy": "accuracy",
+        "trust_metric_balanced_accuracy": "balanced accuracy (mean sensitivity of the classes)",
+        "trust_metric_macro_f1": "macro F-score (precision with sensitivity)",
+        "trust_metric_mean_auroc": "mean AUROC (order of the probabilities)",
+        "trust_metric_malignant_sensitivity_at_95_specificity": "sensitivity for malignant at {share} specificity",
+        "trust_metric_expected_calibration_error": "expected calibration error (none is best)",
+        "trust_metric_brier_score": "Brier score (none is best)",
+        "trust_confusion": "Which classes it mixes up",
+        "trust_confusion_caption": (
+            "Rows are the true class, columns the answer; numbers are fields. The darker, the larger"
+            " the share of the row."
+        ),
+        "trust_true": "true",
+        "trust_said": "answer",
+        "trust_reliability": "Do its probabilities mean what they say?",
+        "trust_reliability_caption": (
+            "Fields are sorted by the probability of the answer. On the dotted line a probability"
+            " means what it says; below it, the checkpoint is too sure of itself. Lines are {level}"
+            " intervals."
+        ),
+        "trust_reliability_alt": (
+            "Reliability diagram of {fields} fields in {bins} bins: mean probability against share"
+            " right. The table below has the same figures."
+        ),
+        "trust_reliability_table": "The diagram as a table",
+        "trust_probability": "mean probability of the answer",
+        "trust_share_right": "share right",
+        "trust_sets": "Prediction sets and refusal",
+        "trust_sets_words": (
+            "Where one class is not enough, the answer names a set of classes. It holds the true"
+            " class in {coverage} of the fields and has {size} classes on average. Sets are fitted"
+            " class by class on fields of the same sessions."
+        ),
+        "trust_refusal_words": (
+            "An image unlike the training fields is refused, with the reason. Of images that are no"
+            " such smear most should be refused, of usable fields hardly one."
+        ),
+        "trust_images": "images",
+        "trust_refused": "refused",
+        "trust_auroc": "AUROC (told apart from usable fields)",
+        "trust_usable": "usable fields",
+        "trust_answered": (
+            "Of the test fields it answers {answered}; of these the mean of the classes right is {accuracy}."
+        ),
+        "trust_audit": "Does it look at the leukocytes?",
+        "trust_audit_words": (
+            "A network may get the right answer for a wrong reason. All slides of one class may share"
+            " a stain, a lamp or a scale bar; then reading these is enough, and useless anywhere"
+            " else. Such a shortcut does not show in the accuracy. So {fields} test fields were"
+            " changed on purpose, one change at a time, and the network was asked again. Each change"
+            " has an outcome that one must expect of somebody who reads leukocytes."
+        ),
+        "trust_story_know": "What is left when there is nothing to diagnose",
+        "trust_story_know_words": (
+            "The leukocytes were removed, or only a part of the field without them was shown. Whoever"
+            " reads leukocytes can only guess now, or should refuse. Whoever is still right reads"
+            " something else."
+        ),
+        "trust_story_know_happened": (
+            "The most that it got right is {figure}, at: {row}. Guessing gives {chance} (mark)."
+        ),
+        "trust_story_keep": "What is enough",
+        "trust_story_keep_words": (
+            "The leukocytes stayed; the rest went, or was exchanged. Whoever reads leukocytes answers"
+            " as before. Refusing is in order where the image is no longer a field."
+        ),
+        "trust_story_keep_happened": (
+            "The least that it got right is {figure}, at: {row}. On untouched fields it is {clean} (mark)."
+        ),
+        "trust_story_move": "What must not matter",
+        "trust_story_move_words": (
+            "The cells stayed as they are; corners, scale bars, light, colours, focus, file or"
+            " orientation changed. No answer should change. Shown is the share of answers that did."
+        ),
+        "trust_story_move_happened": (
+            "Most answers change at: {row}, {figure}. {moved} of {all} changes surely move more than {limit} (mark)."
+        ),
+        "trust_change": "what was done",
+        "trust_balanced": "right, mean of the classes",
+        "trust_changed": "answers changed",
+        "trust_as_expected": "as expected?",
+        "trust_yes": "✓ yes",
+        "trust_no": "✗ no",
+        "trust_fails": "Where it fails",
+        "trust_fails_words": (
+            "Sentences are chosen by rule from the figures, by the bound of the interval that speaks against them."
+        ),
+        "trust_fails_none": "No rule found a goal that is missed; that is no proof that there is none.",
+        "trust_holds": "What the figures support",
+        "trust_not_shown": "Not shown by this:",
+        "trust_data": "Where the data come from",
+        "trust_data_public": (
+            "Aria M. et al., “Acute Lymphoblastic Leukemia (ALL) image dataset”, Kaggle: fields of"
+            " peripheral blood smears of patients of one hospital in Tehran, labelled after flow"
+            " cytometry. Terms stated there: Open Database, contents © original authors. No image of"
+            " it is part of this page or of the package."
+        ),
+        "trust_data_unknown": "The file does not say on which images the figures were measured.",
+        "trust_data_counts": (
+            "{fields} fields: {copies} are exact copies of another, {overlaps} pairs show the same"
+            " place; {groups} groups that no split may part."
+        ),
+        "trust_limits": "What these data cannot show",
+        "trust_limits_words": (
+            "There are no patient ids, so fields of one patient may be on both sides of any split."
+            " All slides come from one hospital, with its stain, microscope and camera. Nearly all of"
+            " Pro-B looks like one continuous scan, so what sets Pro-B apart may be that scan. Early"
+            " Pre-B, Pre-B and Pro-B are immunophenotypes: that they can be told apart by looks alone"
+            " is what the labels assume, not what these data prove. None of this is about a patient:"
+            " it is no medical device."
+        ),
+        "trust_made": "What every figure was made by",
+        "trust_made_all": "{number} entries: command, commit and date",
+        "trust_all_changes": "All {number} changes",
+        "trust_made_entry": "figures",
+        "trust_made_command": "command",
+        "trust_made_commit": "commit",
+        "trust_made_date": "date",
+    },
+    "fa": {
+        "trust_title": "چقدر درست است؟",
+        "trust_intro": (
+            "همهٔ عددهای این صفحه از پروندهٔ results.json مدلِ در حال کار ({model}) خوانده می‌شوند و"
+            " هیچ‌یک دستی نوشته نشده است. کنار هر سهم، بازهٔ {level} آن آمده است: اگر میدان‌های دیگری"
+            " از همین نوع برداشته می‌شد، عدد به احتمال زیاد در همین بازه می‌افتاد. نوارها از {zero}"
+            " تا {full} کشیده شده‌اند و بازه به شکل پهنه‌ای روی آن‌هاست."
+        ),
+        "trust_none": (
+            "مدلِ در حال کار ({model}) پروندهٔ results.json ندارد. دانسته نیست چقدر درست است:"
+            " پاسخ‌هایش را آزموده‌نشده بدانید."
+        ),
+        "trust_unreadable": (
+            "پروندهٔ results.json مدلِ در حال کار ({model}) را نمی‌توان نشان داد، زیرا به شکلی که این"
+            " نسخه می‌نویسد نیست. پاسخ‌هایش را آزموده‌نشده بدانید."
+        ),
+        "trust_card_right": "درست، روی میدان‌های آزمون از لام‌هایی که می‌شناسد؛ میانگین رده‌ها ({fields} میدان)",
+        "trust_card_removed": "درست، پس از حذف همهٔ لکوسیت‌ها؛ حدس زدن {chance} می‌دهد",
+        "trust_card_moved": "از پاسخ‌ها در بدترین تغییری که سلول‌ها را دست نمی‌زند عوض می‌شود: {row}",
+        "trust_card_sets": ("از مجموعه‌های پیش‌بینی ردهٔ درست را در بر دارند؛ هر مجموعه به‌طور میانگین {size} رده دارد"),
+        "trust_right": "چند بار درست می‌گوید",
+        "trust_protocol": "پروتکل {protocol}، بخش {part}: {fields} میدان.",
+        "trust_protocol_random": (
+            "میدان‌ها تصادفی تقسیم شده‌اند، پس نسخه‌ها و همسایه‌های میدان آزمون در آموزش بوده‌اند."
+            " این عدد خوش‌بینانه است و فقط برای مقایسه با مقاله‌ها آمده است."
+        ),
+        "trust_protocol_grouped": (
+            "میدان‌های آزمون جاهای دیگری را نشان می‌دهند، ولی از همان لام‌ها و همان نشست‌های"
+            " تصویربرداری. بیماران و آزمایشگاه‌های دیگر در این عدد نیستند."
+        ),
+        "trust_protocol_reference": "نشست‌های کامل تصویربرداری از آموزش کنار گذاشته شده‌اند.",
+        "trust_protocol_acquisition": "نشست‌های کامل تصویربرداری از آموزش کنار گذاشته شده‌اند.",
+        "trust_recipes": "مقایسهٔ شیوه‌های آموزش؛ هر ستون یک شیوه است.",
+        "trust_measure": "سنجه",
+        "trust_figure": "مقدار (بازهٔ {level})",
+        "trust_class": "رده",
+        "trust_fields": "میدان‌ها",
+        "trust_sensitivity": "حساسیت: یافته‌شده میان میدان‌های همان رده",
+        "trust_specificity": "ویژگی: کنارگذاشته‌شده میان بقیه",
+        "trust_coverage": "ردهٔ درست در مجموعهٔ پیش‌بینی",
+        "trust_metric_accuracy": "دقت (سهم پاسخ‌های درست)",
+        "trust_metric_balanced_accuracy": "دقت متوازن (میانگین حساسیت رده‌ها)",
+        "trust_metric_macro_f1": "امتیاز F میانگین (صحت همراه با حساسیت)",
+        "trust_metric_mean_auroc": "میانگین AUROC (ترتیب احتمال‌ها)",
+        "trust_metric_malignant_sensitivity_at_95_specificity": "حساسیت برای بدخیم در ویژگی {share}",
+        "trust_metric_expected_calibration_error": "خطای کالیبراسیون مورد انتظار (صفر بهترین است)",
+        "trust_metric_brier_score": "امتیاز Brier (صفر بهترین است)",
+        "trust_confusion": "کدام رده‌ها را با هم اشتباه می‌گیرد",
+        "trust_confusion_caption": (
+            "سطرها ردهٔ درست و ستون‌ها پاسخ‌اند؛ عددها شمار میدان‌هاست. هرچه تیره‌تر، سهم بیشتری از آن سطر."
+        ),
+        "trust_true": "درست",
+        "trust_said": "پاسخ",
+        "trust_reliability": "آیا احتمال‌هایش راست می‌گویند؟",
+        "trust_reliability_caption": (
+            "میدان‌ها بر پایهٔ احتمال پاسخ مرتب شده‌اند. روی خط نقطه‌چین، احتمال همان است که می‌گوید؛"
+            " زیر آن، مدل بیش از اندازه مطمئن است. خط‌ها بازهٔ {level} هستند."
+        ),
+        "trust_reliability_alt": (
+            "نمودار اعتمادپذیری {fields} میدان در {bins} دسته: میانگین احتمال در برابر سهم پاسخ‌های"
+            " درست. جدول زیر همین عددها را دارد."
+        ),
+        "trust_reliability_table": "نمودار به شکل جدول",
+        "trust_probability": "میانگین احتمال پاسخ",
+        "trust_share_right": "سهم درست",
+        "trust_sets": "مجموعه‌های پیش‌بینی و رد کردن",
+        "trust_sets_words": (
+            "هر جا یک رده کافی نباشد، پاسخ مجموعه‌ای از رده‌هاست. این مجموعه در {coverage} میدان‌ها"
+            " ردهٔ درست را در بر دارد و به‌طور میانگین {size} رده دارد. مجموعه‌ها رده به رده روی"
+            " میدان‌های همان نشست‌ها تنظیم شده‌اند."
+        ),
+        "trust_refusal_words": (
+            "تصویری که به میدان‌های آموزش نمی‌ماند، با ذکر دلیل رد می‌شود. از تصویرهایی که چنین لامی"
+            " نیستند باید بیشترشان رد شوند و از میدان‌های قابل‌استفاده تقریباً هیچ‌یک."
+        ),
+        "trust_images": "تصویرها",
+        "trust_refused": "ردشده",
+        "trust_auroc": "AUROC (جدا شدن از میدان‌های قابل‌استفاده)",
+        "trust_usable": "میدان‌های قابل‌استفاده",
+        "trust_answered": ("به {answered} میدان‌های آزمون پاسخ می‌دهد؛ میانگین درستی رده‌ها در این‌ها {accuracy} است."),
+        "trust_audit": "آیا به لکوسیت‌ها نگاه می‌کند؟",
+        "trust_audit_words": (
+            "شبکه می‌تواند به دلیلی نادرست به پاسخ درست برسد. شاید همهٔ لام‌های یک رده رنگ‌آمیزی، نور"
+            " یا خط‌کش مشترک داشته باشند؛ آنگاه خواندن همین‌ها کافی است و در هیچ جای دیگری به کار"
+            " نمی‌آید. چنین میان‌بری در دقت دیده نمی‌شود. پس {fields} میدان آزمون به‌عمد، هر بار با"
+            " یک تغییر، دگرگون شد و از شبکه دوباره پرسیده شد. از کسی که لکوسیت‌ها را می‌خواند، در هر"
+            " تغییر نتیجه‌ای انتظار می‌رود."
+        ),
+        "trust_story_know": "وقتی چیزی برای تشخیص نمانده است",
+        "trust_story_know_words": (
+            "لکوسیت‌ها حذف شدند یا فقط بخشی از میدان بدون آن‌ها نشان داده شد. کسی که لکوسیت می‌خواند"
+            " اکنون فقط می‌تواند حدس بزند یا باید رد کند. کسی که هنوز درست می‌گوید چیز دیگری را"
+            " می‌خواند."
+        ),
+        "trust_story_know_happened": "بیشترین درستی {figure} است، در: {row}. حدس زدن {chance} می‌دهد (نشانه).",
+        "trust_story_keep": "چه چیزی کافی است",
+        "trust_story_keep_words": (
+            "لکوسیت‌ها ماندند و بقیه حذف یا عوض شد. کسی که لکوسیت می‌خواند همان پاسخ پیشین را می‌دهد."
+            " هر جا تصویر دیگر میدان نیست، رد کردن بجاست."
+        ),
+        "trust_story_keep_happened": (
+            "کمترین درستی {figure} است، در: {row}. روی میدان‌های دست‌نخورده {clean} است (نشانه)."
+        ),
+        "trust_story_move": "چه چیزی نباید اثر کند",
+        "trust_story_move_words": (
+            "سلول‌ها همان‌اند؛ گوشه‌ها، خط‌کش‌ها، نور، رنگ‌ها، وضوح، پرونده یا جهت عوض شد. هیچ پاسخی"
+            " نباید عوض شود. سهم پاسخ‌هایی که عوض شده‌اند نشان داده شده است."
+        ),
+        "trust_story_move_happened": (
+            "بیشترین تغییر پاسخ در: {row}، {figure}. {moved} تغییر از {all} تغییر بی‌گمان بیش از"
+            " {limit} (نشانه) پاسخ‌ها را عوض می‌کنند."
+        ),
+        "trust_change": "چه شد",
+        "trust_balanced": "درست، میانگین رده‌ها",
+        "trust_changed": "پاسخ‌های عوض‌شده",
+        "trust_as_expected": "مطابق انتظار؟",
+        "trust_yes": "✓ بله",
+        "trust_no": "✗ نه",
+        "trust_fails": "کجا شکست می‌خورد",
+        "trust_fails_words": ("جمله‌ها با قاعده از روی عددها برگزیده می‌شوند، بر پایهٔ آن سرِ بازه که به زیان جمله است."),
+        "trust_fails_none": "هیچ قاعده‌ای هدفی ازدست‌رفته نیافت؛ این ثابت نمی‌کند که چنین هدفی نیست.",
+        "trust_holds": "عددها از چه پشتیبانی می‌کنند",
+        "trust_not_shown": "این نشان نمی‌دهد:",
+        "trust_data": "داده‌ها از کجا آمده‌اند",
+        "trust_data_public": (
+            "Aria M. و همکاران، «Acute Lymphoblastic Leukemia (ALL) image dataset»، Kaggle: میدان‌های"
+            " دید لام خون محیطی از بیماران یک بیمارستان در تهران که پس از فلوسیتومتری برچسب"
+            " خورده‌اند. شرایط اعلام‌شده در آنجا: Open Database، حق محتوا از آنِ نویسندگان اصلی. هیچ"
+            " تصویری از آن در این صفحه یا این بسته نیست."
+        ),
+        "trust_data_unknown": "پرونده نمی‌گوید عددها روی چه تصویرهایی اندازه‌گیری شده‌اند.",
+        "trust_data_counts": (
+            "{fields} میدان: {copies} میدان نسخهٔ دقیق میدان دیگری است و {overlaps} جفت یک جا را نشان"
+            " می‌دهند؛ {groups} گروه که هیچ تقسیمی نباید از هم جدایشان کند."
+        ),
+        "trust_limits": "این داده‌ها چه چیزی را نمی‌توانند نشان دهند",
+        "trust_limits_words": (
+            "شناسهٔ بیمار وجود ندارد، پس میدان‌های یک بیمار می‌تواند در هر دو سوی هر تقسیم باشد. همهٔ"
+            " لام‌ها از یک بیمارستان‌اند با رنگ‌آمیزی، میکروسکوپ و دوربین خودش. تقریباً همهٔ Pro-B به"
+            " یک اسکن پیوسته می‌ماند، پس شاید آنچه Pro-B را جدا می‌کند همان اسکن باشد. Early Pre-B،"
+            " Pre-B و Pro-B ایمونوفنوتیپ‌اند: اینکه تنها از روی ظاهر جداشدنی باشند فرض برچسب‌هاست و"
+            " این داده‌ها آن را ثابت نمی‌کنند. هیچ‌یک از این‌ها دربارهٔ یک بیمار نیست: این برنامه"
+            " ابزار پزشکی نیست."
+        ),
+        "trust_made": "هر عدد از کجا به دست آمده است",
+        "trust_made_all": "{number} مورد: فرمان، کامیت و تاریخ",
+        "trust_all_changes": "همهٔ {number} تغییر",
+        "trust_made_entry": "عددها",
+        "trust_made_command": "فرمان",
+        "trust_made_commit": "کامیت",
+        "trust_made_date": "تاریخ",
+    },
+}
