@@ -42,6 +42,15 @@ CSS = """
 """
 
 
+def direction(language: str | None) -> str:
+    """Give the attributes of what is written in a language.
+
+    Args:
+        language: "en" or "fa".
+    """
+    return 'lang="fa" dir="rtl"' if language == "fa" else 'lang="en" dir="ltr"'
+
+
 def number(value: float, digits: int = 3) -> str:
     """Write a number left to right, as HTML."""
     return f'<span class="leuk-figure">{value:.{digits}f}</span>'
