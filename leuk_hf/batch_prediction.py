@@ -162,7 +162,7 @@ class PixelGate:
                 self._changed.notify_all()
 
 
-class _Glance:
+class Glance:
     """What `interpret` asks of an image, without holding its pixels."""
 
     def __init__(self, image: Image.Image) -> None:
@@ -177,7 +177,7 @@ class _Glance:
 @dataclasses.dataclass(frozen=True)
 class _Prepared:
     pixel_values: np.ndarray  # float32 (3, H, W)
-    glance: _Glance
+    glance: Glance
 
 
 def _prepare(preprocessor: Preprocessor, name: str, gate: PixelGate) -> _Prepared | str:
@@ -185,7 +185,7 @@ def _prepare(preprocessor: Preprocessor, name: str, gate: PixelGate) -> _Prepare
         side = preprocessor.sufficient_side
         with gate.holding(_count_pixels(name, reduce_to=side)):
             image = load_image(name, reduce_to=side)
-            return _Prepared(preprocessor([image])[0], _Glance(image))
+            return _Prepared(preprocessor([image])[0], Glance(image))
     except ImageError as error:
         return str(error)  # the error itself would keep what was decoded alive
 

@@ -1,19 +1,30 @@
-"""One image -> its prediction and its Grad-CAM: what the demo, the scripts and the panels show."""
+"""One image -> its prediction and its Grad-CAM: what the demo, the scripts and the panels show.
+
+An image is read once; every class, layer and method is then explained from that reading, and the maps of the
+predictor's `map_layer` are in it already.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 from PIL import Image
 
 from leuk_hf.backends import Outputs, Predictor, as_predictor
+from leuk_hf.field_checks import FieldMeasures
 from leuk_hf.prediction import Prediction, interpret, measures_of
 from leuk_hf.visualization import overlay, to_heatmap
 
 if TYPE_CHECKING:
     from leuk_hf.model import LeukDenseNet
+    from leuk_hf.pixel_attribution import Progress
+
+METHODS = ("grad_cam", "integrated_gradients", "occlusion")
+INPUT = "input"  # the "layer" of the methods that explain pixels
+_SMOOTHING = 1 / 64  # of the input's edge: single pixels of Integrated Gradients are noise, their sums are not
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +34,7 @@ class Explanation:
     Args:
         prediction: The image's answer.
         target: Name of the class explained.
-        layer: Name of the layer explained.
+        layer: Name of the layer explained; `INPUT` by methods that explain pixels.
         heatmap: float32 (H, W) in [0, 1], of the image's size; all 0 when nothing argues for the target.
     """
 
@@ -47,6 +58,83 @@ class Explanation:
         return overlay(image, self.heatmap, opacity=opacity)
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Reading:
+    """What one run of the network gives for one image.
+
+    Args:
+        prediction: The image's answer.
+        measures: What decides whether it is refused.
+        size: (width, height) of the image.
+        pixel_values: float32 (1, 3, H, W) that were run.
+        maps: float32 (K, h, w): signed Grad-CAM of every class at the predictor's `map_layer`.
+        leukocytes: float32 (H, W) in [0, 1], what was left to see; None if the whole field was.
+    """
+
+    prediction: Prediction
+    measures: FieldMeasures
+    size: tuple[int, int]
+    pixel_values: np.ndarray
+    maps: np.ndarray
+    leukocytes: np.ndarray | None
+
+
+def read(model: Predictor | LeukDenseNet, image: Image.Image) -> Reading:
+    """Classify an image, keeping what its explanations need.
+
+    Args:
+        model: From `load_predictor` or `LeukDenseNet.from_pretrained`.
+        image: RGB uint8, from `load_image`.
+    """
+    predictor = as_predictor(model)
+    pixel_values = predictor.preprocessor([image])
+    outputs = predictor.run(pixel_values)
+    measures = measures_of(predictor, outputs, 0, pixel_values, image)
+    prediction = interpret(predictor, outputs.logits[0], image, measures=measures)
+    leukocytes = None if outputs.leukocytes is None else outputs.leukocytes[0]
+    return Reading(prediction, measures, image.size, pixel_values, outputs.maps[0], leukocytes)
+
+
+def explain_reading(
+    predictor: Predictor,
+    reading: Reading,
+    *,
+    target: str | None = None,
+    layer: str | None = None,
+    method: str = "grad_cam",
+    size: tuple[int, int] | None = None,
+    progress: Progress | None = None,
+) -> Explanation:
+    """Explain one class of an image that has been read.
+
+    Args:
+        predictor: What read it.
+        reading: From `read`.
+        target: Class name; by default the predicted class.
+        layer: One of the predictor's `cam_layers`; by default its `cam_layer`, or the only layer of an exported
+            graph. Only of Grad-CAM.
+        method: One of `METHODS`; the other two explain pixels (`leuk_hf.pixel_attribution`) and take their time.
+        size: (width, height) of the heatmap; by default the image's.
+        progress: Told the share that is done, by the methods that take their time.
+
+    Raises:
+        ValueError: If class, layer or method is unknown, or what is asked for needs weights that are not there.
+    """
+    if method not in METHODS:
+        raise ValueError(f"there is no method {method!r}; choose one of {', '.join(METHODS)}")
+    chosen = layer or (predictor.cam_layer if predictor.cam_layer in predictor.cam_layers else predictor.map_layer)
+    _check(predictor, target, chosen)
+    name = target or reading.prediction.label
+    index = predictor.class_names.index(name)
+    if method != "grad_cam":
+        attribution, chosen = _of_pixels(predictor, reading, index, method, progress), INPUT
+    elif chosen == predictor.map_layer:
+        attribution = reading.maps[index]
+    else:
+        attribution = _second_pass(predictor, reading.pixel_values, index, chosen)
+    return Explanation(reading.prediction, name, chosen, to_heatmap(attribution, size or reading.size))
+
+
 def explain(
     model: Predictor | LeukDenseNet, image: Image.Image, *, target: str | None = None, layer: str | None = None
 ) -> Explanation:
@@ -65,17 +153,8 @@ def explain(
         ValueError: If the class or the layer is unknown, or the layer needs weights that are not there.
     """
     predictor = as_predictor(model)
-    chosen = layer or (predictor.cam_layer if predictor.cam_layer in predictor.cam_layers else predictor.map_layer)
-    _check(predictor, target, chosen)
-    pixel_values = predictor.preprocessor([image])
-    outputs = predictor.run(pixel_values)
-    measures = measures_of(predictor, outputs, 0, pixel_values, image)
-    prediction = interpret(predictor, outputs.logits[0], image, measures=measures)
-    name = target or prediction.label
-    if chosen == predictor.map_layer:
-        return Explanation(prediction, name, chosen, heatmap_of(predictor, outputs, 0, image, target=name))
-    attribution = _second_pass(predictor, pixel_values, predictor.class_names.index(name), chosen)
-    return Explanation(prediction, name, chosen, to_heatmap(attribution, image.size))
+    _check(predictor, target, layer or predictor.map_layer)  # before the run
+    return explain_reading(predictor, read(predictor, image), target=target, layer=layer)
 
 
 def heatmap_of(
@@ -115,3 +194,15 @@ def _second_pass(predictor: Predictor, pixel_values: np.ndarray, target: int, la
 
     attribution = grad_cam(predictor.torch_model(), torch.from_numpy(pixel_values), target, layer)
     return attribution[0, 0].cpu().numpy()
+
+
+def _of_pixels(
+    predictor: Predictor, reading: Reading, target: int, method: str, progress: Progress | None
+) -> np.ndarray:
+    from leuk_hf import pixel_attribution  # here: importing this module imports no torch
+
+    if method == "occlusion":
+        return pixel_attribution.occlusion(predictor, reading.pixel_values, target, progress=progress).values
+    found = pixel_attribution.integrated_gradients(predictor, reading.pixel_values, target, progress=progress)
+    values = found.values
+    return cv2.GaussianBlur(values, (0, 0), _SMOOTHING * len(values))

@@ -134,7 +134,7 @@ def interpret(
     names, quantiles = model.class_names, model.conformal_quantiles
     chosen = conformal.prediction_set(probabilities, quantiles) if quantiles else _most_probable(probabilities)
     refusals = () if measures is None else refusal_reasons(measures, model.refusal_limits)
-    cautions = _cautions(np.sort(probabilities)[::-1], image, model.preprocessor.image_size)
+    cautions = (sentence for _, sentence in cautions_about(probabilities, image, model.preprocessor.image_size))
     return Prediction(
         label=names[chosen[0]],
         probabilities={name: float(value) for name, value in zip(names, probabilities, strict=True)},
@@ -156,19 +156,26 @@ def _most_probable(probabilities: np.ndarray) -> tuple[int, ...]:
     return tuple(order[:needed].tolist())
 
 
-def _cautions(descending: np.ndarray, image: Image.Image, image_size: int) -> Iterator[str]:
-    if descending[0] < CLOSE_CALL:
-        yield "No class has even half of the probability: the model cannot tell."
+def cautions_about(probabilities: np.ndarray, image: Image.Image, image_size: int) -> Iterator[tuple[str, str]]:
+    """Name what makes an answer doubtful without refusing it: (name, sentence).
+
+    Args:
+        probabilities: Of the classes.
+        image: RGB, from `load_image`: its original size counts.
+        image_size: Edge of the square that the network is given.
+    """
+    if probabilities.max() < CLOSE_CALL:
+        yield "undecided", "No class has even half of the probability: the model cannot tell."
     width, height = original_size(image)
     if max(width, height) > 1.6 * min(width, height):
-        yield f"The image is {width}x{height} pixels; squashed to a square, its cells are distorted."
+        yield "distorted", f"The image is {width}x{height} pixels; squashed to a square, its cells are distorted."
     if min(width, height) < image_size / 2:
-        yield f"The image is small ({width}x{height} pixels); it was enlarged to {image_size} pixels."
+        yield "small", f"The image is small ({width}x{height} pixels); it was enlarged to {image_size} pixels."
     pixels = np.asarray(image.resize((64, 64), Image.Resampling.BOX), dtype=np.int16)
     if np.ptp(pixels, axis=2).max() < 12:
-        yield "The image has no colour; the model was trained on stained, coloured smears."
+        yield "colourless", "The image has no colour; the model was trained on stained, coloured smears."
     elif pixels.std(axis=(0, 1)).max() < 4:
-        yield "The image is nearly uniform; it does not look like a smear field."
+        yield "uniform", "The image is nearly uniform; it does not look like a smear field."
 
 
 def _one_by_one(images: ImageSource | Iterable[ImageSource], reduce_to: int) -> Iterator[Image.Image]:

@@ -1,9 +1,10 @@
 """From attribution to pictures: heatmap, colours, overlay.
 
 Shared contract: attribution is signed float (h, w) at layer size; a heatmap is float32 (H, W) in [0, 1], 0 for
-everything that does not argue for the target; an overlay is RGB uint8 of the image's size. The hottest place is
-the warm (red) end of the Turbo colour map, the coldest the blue end. Each heatmap is scaled by its own maximum,
-so colours compare places in one image, never two images.
+everything that does not argue for the target; an overlay is RGB uint8 of the image's size. Colours are those of the
+Inferno colour map, from black by purple and orange to pale yellow: lightness rises all the way, so that it is read the
+same with any kind of colour vision and in grey, and what argues for nothing is dimmed. Each heatmap is scaled by its
+own maximum, so colours compare places in one image, never two images.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from PIL import Image
 
 
 @functools.cache
-def _turbo() -> np.ndarray:
+def _inferno() -> np.ndarray:
     levels = np.arange(256, dtype=np.uint8).reshape(256, 1)
-    return cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_TURBO), cv2.COLOR_BGR2RGB)
+    return cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
 
 
 def to_heatmap(attribution: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -57,7 +58,7 @@ def colourise(heatmap: np.ndarray) -> np.ndarray:
     """
     levels = np.clip(heatmap, 0, 1)
     np.rint(np.multiply(levels, 255, out=levels), out=levels)
-    return cv2.applyColorMap(levels.astype(np.uint8), _turbo())
+    return cv2.applyColorMap(levels.astype(np.uint8), _inferno())
 
 
 def overlay(image: Image.Image, heatmap: np.ndarray, *, opacity: float = 0.45) -> Image.Image:
@@ -85,5 +86,5 @@ def overlay(image: Image.Image, heatmap: np.ndarray, *, opacity: float = 0.45) -
 
 
 def colour_bar(width: int = 256, height: int = 12) -> Image.Image:
-    """Draw the colour scale, cold left to warm right: RGB (width, height)."""
+    """Draw the colour scale, nothing left to most right: RGB (width, height)."""
     return Image.fromarray(colourise(np.tile(np.linspace(0, 1, width, dtype=np.float32), (height, 1))))

@@ -5,26 +5,16 @@ import threading
 import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
+from running_page import running_page
 
 from leuk_hf.space.classify import verdict
-from leuk_hf.space.options import Options
-from leuk_hf.space.page import build_page, launch_settings
 from leuk_hf.synthetic import render_smear
 
 
 @pytest.fixture(scope="module")
 def address():
-    import torch
-
-    from leuk_hf.model import LeukDenseNet
-    from leuk_hf.preprocessing import Preprocessor
-
-    torch.manual_seed(0)
-    model = LeukDenseNet(growth_rate=8, block_config=(2, 2, 2, 2), preprocessor=Preprocessor(image_size=64))
-    demo = build_page(model.eval(), model_name="tiny")
-    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, **launch_settings(Options()))
-    yield url
-    demo.close()
+    with running_page() as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +37,9 @@ def test_prediction(client, smear):
     assert answer["model"] == "tiny" and answer["library"].startswith("leuk_hf ")
 
 
-def test_only_predict_is_public(client):
-    assert set(client.view_api(return_format="dict")["named_endpoints"]) == {"/predict"}
+def test_only_the_endpoints_are_public(client):
+    public = client.view_api(return_format="dict")["named_endpoints"]
+    assert set(public) == {"/predict", "/explain", "/predict_batch"}
 
 
 @pytest.mark.parametrize("content", [b"", b"no image", b"<svg xmlns='http://www.w3.org/2000/svg'/>"])

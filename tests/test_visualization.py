@@ -16,19 +16,39 @@ def smear(width: int = 60, height: int = 40) -> Image.Image:
     return Image.fromarray(np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8))
 
 
-def test_hottest_is_warm_and_coldest_is_cool():
+# Full-saturation dichromacies of linear RGB (Machado et al. 2009, doi 10.1109/TVCG.2009.113), and grey.
+VISIONS = {
+    "all": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
+    "protanopia": ((0.152286, 1.052583, -0.204868), (0.114503, 0.786281, 0.099216), (-0.003882, -0.048116, 1.051998)),
+    "deuteranopia": ((0.367322, 0.860646, -0.227968), (0.280085, 0.672501, 0.047413), (-0.01182, 0.04294, 0.968881)),
+    "tritanopia": ((1.255528, -0.076749, -0.178779), (-0.078411, 0.930809, 0.147602), (0.004733, 0.691367, 0.3039)),
+    "grey": ((0.2126, 0.7152, 0.0722),) * 3,
+}
+
+
+@pytest.mark.parametrize("vision", VISIONS)
+def test_lightness_tells_more_from_less_with_any_colour_vision(vision):
+    colours = colourise(np.linspace(0, 1, 16, dtype=np.float32)[None])[0] / 255
+    linear = np.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)
+    luminance = np.clip(linear @ np.transpose(VISIONS[vision]), 0, 1) @ (0.2126, 0.7152, 0.0722)
+    lightness = 116 * np.cbrt(luminance) - 16  # CIE 1976, to be told apart by some 2
+    assert np.diff(lightness[1:]).min() > 2
+    assert lightness[-1] - lightness[1] > 80
+
+
+def test_hottest_is_warm_and_coldest_is_dark():
     coloured = colourise(to_heatmap(RAMP, (64, 24))).astype(int)
     red, _, blue = np.moveaxis(coloured, -1, 0)
     assert (red[:, -1] > blue[:, -1] + 50).all()
-    assert (blue[:, 0] > red[:, 0]).all()
+    assert coloured[:, 0].max() < 10
 
 
-def test_colour_bar_runs_from_cool_to_warm():
+def test_colour_bar_runs_from_dark_to_light():
     bar = colour_bar(100, 5)
     assert bar.size == (100, 5)
-    red, _, blue = np.moveaxis(np.asarray(bar).astype(int), -1, 0)
-    assert blue[2, 10] > red[2, 10] + 50
-    assert red[2, 90] > blue[2, 90] + 50
+    luminance = np.asarray(bar).astype(int).sum(axis=2)
+    assert (np.diff(luminance[2]) >= 0).mean() > 0.95
+    assert luminance[2, 90] > luminance[2, 10] + 300
 
 
 def test_heatmap_has_the_size_of_the_image():
@@ -121,10 +141,10 @@ def test_opacity_outside_its_range_is_refused(opacity):
         overlay(smear(), to_heatmap(RAMP, (60, 40)), opacity=opacity)
 
 
-def test_colours_are_those_of_turbo():
+def test_colours_are_those_of_inferno():
     levels = np.arange(256, dtype=np.uint8).reshape(16, 16)
-    turbo = cv2.applyColorMap(levels, cv2.COLORMAP_TURBO)[..., ::-1]
-    assert np.array_equal(colourise(levels.astype(np.float32) / 255), turbo)
-    assert np.array_equal(colourise(levels / 255), turbo)
+    inferno = cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO)[..., ::-1]
+    assert np.array_equal(colourise(levels.astype(np.float32) / 255), inferno)
+    assert np.array_equal(colourise(levels / 255), inferno)
     beyond = colourise(np.array([[-1e9, -0.1, 1.1, 1e9]], dtype=np.float32))
-    assert np.array_equal(beyond[0], turbo.reshape(256, 3)[[0, 0, 255, 255]])
+    assert np.array_equal(beyond[0], inferno.reshape(256, 3)[[0, 0, 255, 255]])

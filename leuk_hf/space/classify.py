@@ -1,36 +1,66 @@
-"""The tab "One field": one field in, class probabilities and Grad-CAM out."""
+"""The tab "One field": one field in; verdict, explanation and evidence cells out."""
 
 from __future__ import annotations
 
+import dataclasses
 import html
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import gradio as gr
 import numpy as np
 from PIL import Image
 
-from leuk_hf.explanation import Explanation, explain
+from leuk_hf.annotation import find_annotations
+from leuk_hf.evidence import FieldCells, find_cells
+from leuk_hf.explanation import METHODS, Reading, explain_reading, read
+from leuk_hf.image_io import SUFFIXES
+from leuk_hf.space import field_result
 from leuk_hf.space.audit_panel import build_audit_panel
+from leuk_hf.space.field_result import SCRIPT, FieldResult, explained, picture, render
 from leuk_hf.space.page_context import Page
-from leuk_hf.space.uploads import overlay_image, smear_image
+from leuk_hf.space.sentences import faults_of
+from leuk_hf.space.uploads import smear_image
 from leuk_hf.space.words import mark, say
 from leuk_hf.space.zero_gpu import on_gpu
-from leuk_hf.visualization import overlay
 
-PREDICTED = "Predicted class"
+PREDICTED = ""  # of the list of classes: whichever is predicted
 EXAMPLES = Path(__file__).parent.parent / "assets" / "examples"
-# A larger picture is shown (not classified) at this size: overlays of camera fields would be tens of megabytes.
+MAX_EXAMPLES = 24
+# A larger picture is shown at this size; crops are cut from what `FULL_SIDE` leaves, which no camera at a microscope
+# exceeds by twice.
 MAX_SHOWN_SIDE = 1024
-CSS = """
-.leuk-bar {display: flex; gap: 0.6em; align-items: center; font-size: var(--text-sm)}
-.leuk-bar div {flex: 1; height: 10px; border-radius: 5px; background:
-  linear-gradient(90deg, #30123b, #4777ef, #1bcfd4, #62fc6b, #d2e935, #fe9b2d, #db3a07, #7a0403)}
+FULL_SIDE = 2048
+CSS = field_result.CSS + (
+    """
 .leuk-image img {width: 100%; height: 100%; object-fit: contain}
-.leuk-verdict h3 {margin: 0}
-.leuk-verdict ul {margin: 0.3em 0 0 1.2em; padding: 0}
+.leuk-controls {gap: var(--spacing-md)}
+.leuk-controls .gallery, .leuk-controls .gallery-item {font-size: var(--text-sm)}
+@media (max-width: 640px) {
+  .leuk-controls {display: contents !important}
+  .leuk-choices {order: 3}
+}
 """
-BAR = '<div class="leuk-bar">little evidence<div role="img" aria-label="colour scale, blue to red"></div>most</div>'
+)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Shown:
+    """What a visitor's tab remembers of its field: no file, and nothing at full resolution.
+
+    Args:
+        reading: Of the network.
+        found: The leukocytes, in the size that is shown.
+        unchanging: What of the result no choice of class, layer or method changes.
+        result: The last one; None before the first.
+    """
+
+    reading: Reading
+    found: FieldCells
+    unchanging: dict[str, Any]
+    result: FieldResult | None = None
 
 
 def build_classify_tab(page: Page) -> gr.Image:
@@ -43,110 +73,192 @@ def build_classify_tab(page: Page) -> gr.Image:
     layers = predictor.cam_layers
     default_layer = predictor.cam_layer if predictor.cam_layer in layers else predictor.map_layer
 
+    def explain_again(
+        image: Image.Image, shown: _Shown, target: str, layer: str, method: str, told: Callable[[float], None]
+    ) -> _Shown:
+        explanation = explain_reading(
+            predictor,
+            shown.reading,
+            target=target or None,
+            layer=layer,
+            method=method,
+            size=shown.found.size,
+            progress=told,
+        )
+        rows, columns = shown.reading.maps.shape[1:]
+        places = (columns, rows) if method == "grad_cam" and layer == predictor.map_layer else None
+        changed = explained(shown.found, explanation, image)
+        result = FieldResult(**shown.unchanging, **changed, method=method, places=places)
+        return dataclasses.replace(shown, result=result)
+
     @on_gpu
     def classify(
-        image: Image.Image, target: str, layer: str, opacity: float, language: str
-    ) -> tuple[dict[str, float], Image.Image, str, tuple[Image.Image, np.ndarray]]:
+        image: Image.Image | None,
+        target: str,
+        layer: str,
+        method: str,
+        language: str,
+        shown: _Shown | None,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008 - how gradio asks for it
+    ) -> tuple[str, _Shown | None]:
+        if image is None:
+            return render(None, language), None
+
+        def told(share: float) -> None:
+            name = say(f"classify_method_{method}", language)
+            progress(share, desc=say("classify_progress", language, method=name))
+
         try:
-            explanation = explain(predictor, image, target=None if target == PREDICTED else target, layer=layer)
-            shown = _shrink(image)
-            heatmap = np.asarray(Image.fromarray(explanation.heatmap).resize(shown.size))
-            picture = overlay(shown, heatmap, opacity=opacity)
+            if shown is None:
+                shown = _first(page, image)
+            shown = explain_again(image, shown, target, layer, method, told)
         except ValueError as error:
             raise gr.Error(str(error), print_exception=False) from error
-        return explanation.prediction.probabilities, picture, verdict(explanation, language), (shown, heatmap)
+        return render(shown.result, language), shown
 
-    def update(image: Image.Image | None, target: str, layer: str, opacity: float, language: str) -> tuple[Any, ...]:
-        return (None, None, "", None) if image is None else classify(image, target, layer, opacity, language)
+    def anew(image: Image.Image | None, *settings: Any) -> tuple[str, _Shown | None]:
+        return classify(image, *settings, None)
 
-    def blend(shown: tuple[Image.Image, np.ndarray] | None, opacity: float) -> Any:
-        return gr.skip() if shown is None else overlay(*shown, opacity=opacity)
-
-    with gr.Row():
-        with gr.Column():
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=1, min_width=250, elem_classes="leuk-controls"):
             image = smear_image(
-                reduce_to=max(predictor.preprocessor.sufficient_side, MAX_SHOWN_SIDE),
+                reduce_to=max(predictor.preprocessor.sufficient_side, FULL_SIDE),
                 label=mark("classify_field"),
-                sources=["upload", "clipboard"],
-                height=340,
+                sources=["upload", "clipboard", "webcam"],
+                height=190,
                 buttons=["fullscreen"],
                 elem_classes="leuk-image",
-                alt_text="The field to classify",
+                alt_text=mark("classify_field_alt"),
             )
-            files = sorted(EXAMPLES.glob("*.png"))
+            files = _examples(page.options.examples)
             if files:
                 gr.Examples(
                     [[str(file)] for file in files],
                     inputs=[image],
-                    label=mark("classify_examples"),  # type: ignore[arg-type]
-                    example_labels=[file.stem.replace("-", " ") for file in files],
+                    label=mark("classify_own_examples" if page.options.examples else "classify_examples"),  # type: ignore[arg-type]
+                    example_labels=[file.stem.removeprefix("synthetic-") for file in files],
                     cache_examples=False,
                 )
-            with gr.Accordion(mark("classify_explain"), open=False):
+            with gr.Group(elem_classes="leuk-choices"):
                 target = gr.Dropdown(
-                    [PREDICTED, *predictor.class_names], value=PREDICTED, label=mark("classify_class")
+                    [(mark("classify_predicted"), PREDICTED), *((name, name) for name in predictor.class_names)],
+                    value=PREDICTED,
+                    label=mark("classify_class"),
+                )
+                method = gr.Dropdown(
+                    [(mark(f"classify_method_{name}"), name) for name in METHODS],
+                    value=METHODS[0],
+                    label=mark("classify_method"),
                 )
                 layer = gr.Dropdown(
-                    list(layers),
-                    value=default_layer,
-                    label=mark("classify_layer"),
-                    info=mark("classify_layer_info"),
+                    list(layers), value=default_layer, label=mark("classify_layer"), info=mark("classify_layer_info")
                 )
-            button = gr.Button(mark("classify_button"), variant="primary")
-        with gr.Column():
-            words = gr.Markdown(elem_classes="leuk-verdict")
-            probabilities = gr.Label(label=mark("classify_probabilities"), show_heading=False)
-            picture = overlay_image(
-                label="Grad-CAM",
-                height=340,
-                buttons=["fullscreen", "download"],
-                elem_classes="leuk-image",
-                alt_text="Grad-CAM overlay",
-            )
-            gr.HTML(BAR)
-            opacity = gr.Slider(0, 1, value=0.45, step=0.05, label=mark("classify_opacity"))
+        with gr.Column(scale=4, min_width=320):
+            result = gr.HTML(render(None, "en"), js_on_load=SCRIPT, elem_classes="leuk-classify")
+    with gr.Accordion(mark("classify_details"), open=False):
+        details = gr.HTML()
     build_audit_panel(page, image)
     shown = gr.State(None, time_to_live=3600)
-    inputs, outputs = [image, target, layer, opacity, page.language], [probabilities, picture, words, shown]
+    settings = [target, layer, method, page.language]
+    private: dict[str, Any] = {"api_visibility": "private", "trigger_mode": "always_last"}
+    image.change(anew, [image, *settings], [result, shown], **private, **page.model_events).then(
+        lambda image, shown, language: _details(page, image, shown, language),
+        [image, shown, page.language],
+        details,
+        show_progress="hidden",
+        **private,
+    )
     gr.on(
-        [button.click, image.change, target.change, layer.change, page.language.change],
-        update,
-        inputs,
-        outputs,
-        api_visibility="private",
-        trigger_mode="always_last",
+        [target.input, layer.input, method.input],
+        classify,
+        [image, *settings, shown],
+        [result, shown],
+        **private,
         **page.model_events,
     )
-    opacity.change(
-        blend, [shown, opacity], picture, queue=False, show_progress="hidden", api_visibility="private",
-        trigger_mode="always_last",
-    )  # fmt: skip
+    page.language.change(
+        lambda shown, language: render(shown and shown.result, language),
+        [shown, page.language],
+        result,
+        show_progress="hidden",
+        **private,
+    ).then(
+        lambda image, shown, language: _details(page, image, shown, language),
+        [image, shown, page.language],
+        details,
+        show_progress="hidden",
+        **private,
+    )
+    method.input(
+        lambda chosen: gr.update(interactive=chosen == "grad_cam"),
+        method,
+        layer,
+        show_progress="hidden",
+        queue=False,
+        **private,
+    )
     return image
 
 
-def verdict(explanation: Explanation, language: str = "en") -> str:
-    """Say the answer in words, as Markdown.
+def _first(page: Page, image: Image.Image) -> _Shown:
+    """Read a field and find its cells."""
+    predictor = page.predictor
+    reading = read(predictor, image)
+    shown = image
+    if max(image.size) > MAX_SHOWN_SIDE:
+        shown = image.copy()
+        shown.thumbnail((MAX_SHOWN_SIDE, MAX_SHOWN_SIDE), reducing_gap=3)
+    unchanging = {
+        "prediction": reading.prediction,
+        "faults": faults_of(predictor, reading, image),
+        "is_calibrated": predictor.temperature != 1,
+        "sees_leukocytes": predictor.view == "leukocytes",
+        "provenance": page.provenance(),
+        "size": shown.size,
+        "field": picture(shown),
+    }
+    return _Shown(reading, find_cells(shown), unchanging)
 
-    Args:
-        explanation: What `explain` gave.
-        language: One of `LANGUAGES`.
-    """
-    prediction = explanation.prediction
-    others = [html.escape(name) for name in prediction.prediction_set if name != prediction.label]
-    lines = [f"### {html.escape(prediction.label)}: {prediction.probabilities[prediction.label]:.0%}", ""]
-    notes = list(prediction.reasons)
-    if others:
-        notes.insert(0, say("classify_others", language, names=", ".join(others)))
-    if explanation.is_empty:
-        notes.append(f"Nothing in this image argues for {explanation.target} at {explanation.layer}; no map is shown.")
-    elif explanation.target != prediction.label:
-        notes.append(f"The map shows what argues for {explanation.target}, which is not the predicted class.")
-    return "\n".join([*lines, *(f"- {html.escape(note)}" for note in notes)])
+
+def _examples(folder: Path | None) -> list[Path]:
+    found = sorted(
+        path
+        for path in (folder or EXAMPLES).iterdir()
+        if path.suffix.lower() in SUFFIXES and path.is_file() and not path.name.startswith(".")
+    )
+    return found[:MAX_EXAMPLES]
 
 
-def _shrink(image: Image.Image) -> Image.Image:
-    if max(image.size) <= MAX_SHOWN_SIDE:
-        return image
-    smaller = image.copy()
-    smaller.thumbnail((MAX_SHOWN_SIDE, MAX_SHOWN_SIDE))
-    return smaller
+def _details(page: Page, image: Image.Image | None, shown: _Shown | None, language: str) -> str:
+    """Show what the network was given: the preprocessed field, what is left to see, and annotation."""
+    if image is None or shown is None:
+        return ""
+    preprocessor, reading = page.predictor.preprocessor, shown.reading
+    given = preprocessor.to_image(reading.pixel_values[0])
+    size = preprocessor.image_size
+    figures = [(picture(given, lossless=True), say("classify_shown_input", language, size=size))]
+    if reading.leukocytes is not None:
+        seen = np.asarray(given.convert("L"))[..., None].repeat(3, axis=2)
+        grey = np.rint(seen * reading.leukocytes[..., None] + 200 * (1 - reading.leukocytes[..., None]))
+        left = Image.fromarray(grey.astype(np.uint8))
+        figures.append((picture(left, lossless=True), say("classify_shown_view", language)))
+    small = image.copy()
+    small.thumbnail((MAX_SHOWN_SIDE, MAX_SHOWN_SIDE), reducing_gap=3)
+    boxes = [annotation.box for annotation in find_annotations(small)]
+    if not boxes:
+        marks = say("classify_marks_none", language)
+    else:
+        unseen = "classify_marks_unseen" if reading.leukocytes is not None else "classify_marks_ignored"
+        key = "classify_marks_removed" if preprocessor.annotation_removal else unseen
+        marks = f"{say('classify_shown_marks', language)} {say(key, language, count=len(boxes))}"
+        framed, width = np.array(small), max(1, max(small.size) // 300)
+        for left_edge, top, right, bottom in boxes:
+            cv2.rectangle(framed, (left_edge, top), (right - 1, bottom - 1), (255, 0, 90), width)
+        figures.append((picture(Image.fromarray(framed), longest=480), marks))
+    shown_figures = "".join(
+        f'<figure><img src="{source}" alt="{html.escape(text, quote=True)}"><figcaption>{html.escape(text)}'
+        "</figcaption></figure>"
+        for source, text in figures
+    )
+    note = "" if boxes else f'<p class="leuk-note">{html.escape(marks)}</p>'
+    return f'<div class="leuk-inputs">{shown_figures}</div>{note}'

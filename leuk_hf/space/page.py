@@ -9,7 +9,7 @@ import gradio as gr
 
 from leuk_hf.backends import Predictor, as_predictor
 from leuk_hf.labels import CLASS_NAMES
-from leuk_hf.space import audit_panel, classify, theme, trust
+from leuk_hf.space import audit_panel, classify, many, programs, theme, trust
 from leuk_hf.space.endpoints import add_endpoints
 from leuk_hf.space.language import HEAD, follow_language, language_switch, language_value
 from leuk_hf.space.options import Options
@@ -19,7 +19,7 @@ from leuk_hf.space.words import I18N, mark
 if TYPE_CHECKING:
     from leuk_hf.model import LeukDenseNet
 
-CSS = theme.CSS + classify.CSS + audit_panel.CSS + trust.CSS
+CSS = theme.CSS + classify.CSS + audit_panel.CSS + many.CSS + trust.CSS + programs.CSS
 
 
 def build_page(
@@ -38,7 +38,7 @@ def build_page(
     with gr.Blocks(title="leuk_hf: B-ALL subtypes on blood smears", delete_cache=(300, 3600)) as demo:
         page = Page(predictor, model_name, revision, options or Options(), language_value())
         with gr.Row(elem_classes="leuk-header"):
-            gr.Markdown("# leuk_hf")
+            gr.Markdown("# leuk_hf", elem_classes="leuk-title")
             language_switch()
         if predictor.class_names == CLASS_NAMES:
             gr.Markdown(mark("page_intro"))
@@ -47,8 +47,12 @@ def build_page(
         gr.Markdown(mark("page_notice"), elem_classes="leuk-notice")
         with gr.Tab(mark("page_tab_classify")):
             classify.build_classify_tab(page)
+        with gr.Tab(mark("page_tab_many")):
+            many.build_many_tab(page)
         with gr.Tab(mark("page_tab_trust")):
             trust.build_trust_tab(page)
+        with gr.Tab(mark("page_tab_programs")):
+            programs.build_programs_tab(demo)
         gr.Markdown(mark("page_limits"), elem_classes="leuk-served")
         gr.HTML(served(page), elem_classes="leuk-served")
         add_endpoints(page)
@@ -81,6 +85,7 @@ def launch_settings(options: Options) -> dict[str, Any]:
         "run_history": False,
         "enable_monitoring": False,
         "footer_links": ["api", "settings"],
+        "mcp_server": programs.has_mcp(),
         "share": False,
         "ssr_mode": False,  # the language is the browser's to choose
         "server_name": options.host,

@@ -56,13 +56,17 @@ THEME = gr.themes.Base(
 )
 CSS = """
 .gradio-container {max-width: 1240px !important; margin: 0 auto}
-.leuk-header {align-items: center; gap: var(--spacing-md)}
-.leuk-header h1 {margin: 0}
+.leuk-header {align-items: center; gap: var(--spacing-md); flex-wrap: nowrap}
+.leuk-header .leuk-title {flex: 1 1 auto}
+.leuk-title h1 {margin: 0}
 .leuk-language {flex: 0 0 auto !important; min-width: 6em !important}
-.leuk-notice {border-inline-start: 4px solid var(--color-accent); padding: 0.3em 0.8em;
+.block.leuk-notice {border-inline-start: 4px solid var(--color-accent) !important; padding: 0.3em 0.8em !important;
   background: var(--block-background-fill)}
 .leuk-served {font-size: var(--text-sm); color: var(--body-text-color-subdued)}
+.leuk-served code {unicode-bidi: isolate}
 :focus-visible {outline: 3px solid var(--color-accent) !important; outline-offset: 2px}
-[dir=rtl] .prose, [dir=rtl] .block label, [dir=rtl] .block span {text-align: start}
+/* Gradio writes ltr into its texts whatever the page's direction is. */
+[dir=rtl] .prose:not(pre *), [dir=rtl] .html-container {direction: rtl; text-align: start}
+[dir=rtl] .prose code, [dir=rtl] pre {direction: ltr; unicode-bidi: isolate}
 @media (max-width: 640px) {.gradio-container {padding: 0.4em !important}}
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import functools
+import html
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,8 @@ def decode_upload(payload: ImageData | None, *, reduce_to: int | None = None) ->
     """
     if payload is None:
         return None
-    name = Path(payload.orig_name).name if payload.orig_name else "the image"
+    # Gradio shows the sentence as HTML, and a file may be named anything.
+    name = html.escape(Path(payload.orig_name).name, quote=False) if payload.orig_name else "the image"
     try:
         if payload.url and payload.url.startswith("data:"):
             return load_image(_decode_data_uri(payload.url), name=name, reduce_to=reduce_to)

@@ -12,11 +12,11 @@ from typing import Any
 import gradio as gr
 from gradio.i18n import I18nData
 
-from leuk_hf.space import words_classify, words_field_audit, words_page, words_trust
+from leuk_hf.space import words_classify, words_field_audit, words_many, words_page, words_programs, words_trust
 
 # Codes as browsers give them; the first stands in for every language that is not here.
 LANGUAGES = {"en": "English", "fa": "فارسی"}
-_PARTS = (words_page, words_classify, words_trust, words_field_audit)
+_PARTS = (words_page, words_classify, words_field_audit, words_many, words_trust, words_programs)
 TEXTS: dict[str, dict[str, str]] = {
     language: {key: text for part in _PARTS for key, text in part.TEXTS[language].items()} for language in LANGUAGES
 }

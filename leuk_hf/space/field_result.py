@@ -1,0 +1,329 @@
+"""The result of one field as a piece of a page: verdict, field under its heatmap, evidence cells.
+
+Shared contract: everything that a visitor's file or a checkpoint brings is escaped; pictures are data URIs, so that no
+file is left on the server and nothing has an address. Opacity, the line between before and after, outlines and the
+chosen cell are the browser's alone: `SCRIPT` and `CSS`, no request.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import html
+from typing import Any
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from leuk_hf.evidence import Evidence, EvidenceCell, FieldCells, crop_box, weigh_cells
+from leuk_hf.explanation import Explanation
+from leuk_hf.image_encoding import encode_image
+from leuk_hf.prediction import Prediction
+from leuk_hf.space.sentences import percent, reasons, verdict
+from leuk_hf.space.words import say
+from leuk_hf.visualization import colourise
+
+NUM_CROPS = 8
+_LONGEST_CROP = 320  # pixels; several times what a crop is shown at
+_LONGEST_HEAT = 320  # a heatmap is smooth, and the browser enlarges it
+_RIGHT_TO_LEFT = ("fa",)
+_BAR = ", ".join(f"rgb{tuple(colour)}" for colour in colourise(np.linspace(0, 1, 17)[None])[0].tolist())
+
+# The root of the component stays when its content is replaced; on it is kept what the visitor has set.
+SCRIPT = """
+const show = () => {
+  for (const input of element.querySelectorAll("input[data-sets]")) {
+    const value = input.type === "checkbox" ? Number(input.checked) : input.value / 100;
+    element.style.setProperty("--leuk-" + input.dataset.sets, value);
+  }
+};
+element.addEventListener("input", show);
+element.addEventListener("click", (event) => {
+  const button = event.target.closest("button[data-cell]");
+  if (!button) return;
+  const chosen = button.getAttribute("aria-pressed") === "true" ? null : button.dataset.cell;
+  for (const each of element.querySelectorAll("[data-cell]")) {
+    const is = each.dataset.cell === chosen;
+    if (each.tagName === "BUTTON") each.setAttribute("aria-pressed", String(is));
+    else each.classList.toggle("leuk-chosen", is);
+  }
+  if (chosen) element.querySelector(".leuk-stage").scrollIntoView({ block: "nearest" });
+});
+watch("value", show);
+show();
+"""
+CSS = (
+    """
+.leuk-result {display: grid; grid-template-columns: minmax(0, 25rem) minmax(0, 1fr); gap: 0 1.25rem;
+  grid-template-areas: "seen answer" "seen cells"; grid-template-rows: auto 1fr; align-items: start;
+  color: var(--body-text-color); font-size: var(--text-sm); line-height: 1.4}
+.leuk-answer {grid-area: answer}
+.leuk-seen {grid-area: seen}
+.leuk-cells {grid-area: cells}
+.leuk-result p, .leuk-result ul, .leuk-result h3, .leuk-result h4 {margin: 0 0 .35em}
+.leuk-result h3 {font-size: var(--text-xl); line-height: 1.25}
+.leuk-result h4 {font-size: var(--text-md); margin-top: .5em}
+.leuk-stage {position: relative; margin: 0 auto; overflow: hidden; border-radius: var(--radius-md); max-width: 100%;
+  width: min(100%, calc(24rem * var(--leuk-ratio)))}
+.leuk-stage > img {display: block; width: 100%; height: 100%; position: absolute; inset: 0; margin: 0}
+.leuk-stage > img.leuk-heat {opacity: var(--leuk-opacity, .45);
+  clip-path: inset(0 0 0 calc(100% * var(--leuk-split, 0)))}
+.leuk-stage svg {position: absolute; inset: 0; width: 100%; height: 100%; opacity: var(--leuk-outlines, 1)}
+.leuk-stage path {fill: none; stroke: #fff; stroke-width: 1.6; vector-effect: non-scaling-stroke}
+.leuk-stage path.leuk-casing {stroke: #141414; stroke-width: 3.4}
+.leuk-stage text {fill: #fff; stroke: #141414; stroke-width: .22em; paint-order: stroke; text-anchor: middle;
+  dominant-baseline: central; font-weight: 700; font-family: var(--font)}
+.leuk-stage .leuk-chosen path:not(.leuk-casing) {stroke: #ffd60a; stroke-width: 4}
+.leuk-stage .leuk-chosen path.leuk-casing {stroke-width: 8}
+.leuk-stage .leuk-chosen text {fill: #ffd60a}
+.leuk-line {position: absolute; top: 0; bottom: 0; width: 2px; background: #fff; outline: 1px solid #141414;
+  inset-inline-start: auto; left: calc(100% * var(--leuk-split, 0) - 1px)}
+.leuk-settings label {display: block}
+.leuk-settings .leuk-row {display: flex; gap: .75rem; align-items: end}
+.leuk-settings .leuk-row > label:first-child {flex: 1}
+.leuk-settings input[type=range] {width: 100%; margin: 0; accent-color: var(--color-accent); display: block}
+.leuk-settings input[type=checkbox] {accent-color: var(--color-accent); margin-inline-end: .3em}
+.leuk-bar {display: flex; gap: .5em; align-items: center; margin-top: .3em}
+.leuk-bar div {flex: 1; height: .7em; border-radius: .35em; border: 1px solid var(--border-color-primary);
+  background: linear-gradient(90deg, BAR)}
+.leuk-note, .leuk-result figcaption {color: var(--body-text-color-subdued); font-size: var(--text-sm)}
+.leuk-classes {list-style: none; padding: 0; display: grid; grid-template-columns: auto 1fr auto; gap: .15em .6em;
+  align-items: center}
+.leuk-classes li {display: contents}
+.leuk-classes li.leuk-first {font-weight: 700}
+.leuk-classes i {display: block; height: .6em; border-radius: .3em; background: var(--border-color-primary)}
+.leuk-classes i b {display: block; height: 100%; border-radius: .3em; background: var(--color-accent)}
+.leuk-refused .leuk-classes i b {background: var(--body-text-color-subdued)}
+.leuk-warnings {border-inline-start: 4px solid var(--color-accent); padding: .3em .7em; margin: .4em 0;
+  background: var(--background-fill-secondary)}
+.leuk-warnings ul {margin: 0; padding-inline-start: 1.2em}
+.leuk-crops {display: grid; grid-template-columns: repeat(8, minmax(0, 1fr)); gap: .35rem}
+.leuk-crops button {margin: 0 !important; padding: 2px; border: 2px solid var(--border-color-primary); border-radius: var(--radius-md);
+  background: var(--background-fill-primary); color: inherit; cursor: pointer; font-size: var(--text-xs);
+  line-height: 1.25; text-align: center}
+.leuk-crops button[aria-pressed=true] {border-color: var(--color-accent); box-shadow: 0 0 0 2px var(--color-accent)}
+.leuk-crops img {display: block; width: 100%; aspect-ratio: 1; object-fit: cover; margin: 0;
+  border-radius: var(--radius-sm)}
+.leuk-inputs {display: flex; flex-wrap: wrap; gap: 1rem}
+.leuk-inputs figure {margin: 0; width: 15rem; max-width: 100%}
+.leuk-inputs img {width: 100%; margin: 0 0 .3em; border-radius: var(--radius-md)}
+.leuk-empty {padding: 3rem 1rem; text-align: center; color: var(--body-text-color-subdued);
+  border: 1px dashed var(--border-color-primary); border-radius: var(--radius-md)}
+@media (max-width: 900px) {
+  .leuk-result {grid-template-columns: minmax(0, 1fr); grid-template-areas: "answer" "seen" "cells"}
+  .leuk-crops {grid-template-columns: repeat(4, minmax(0, 1fr))}
+}
+"""
+).replace("BAR", _BAR)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FieldResult:
+    """All that is shown of one field, in whichever language.
+
+    Args:
+        prediction: Its answer.
+        faults: From `faults_of`.
+        is_calibrated: Whether the checkpoint's temperature was fitted.
+        sees_leukocytes: Whether the network sees nothing else.
+        provenance: From `Page.provenance`.
+        size: (width, height) of the field as shown.
+        field: Data URI.
+        target: Class explained.
+        layer: Layer explained.
+        method: One of `explanation.METHODS`.
+        heat: Data URI of the coloured heatmap; None when nothing argues for the target.
+        places: Of a Grad-CAM: (width, height) of the network's own map.
+        evidence: The leukocytes under this explanation.
+        crops: The strongest of them, and their data URIs.
+    """
+
+    prediction: Prediction
+    faults: tuple[tuple[str, dict[str, Any]], ...]
+    is_calibrated: bool
+    sees_leukocytes: bool
+    provenance: dict[str, str | None]
+    size: tuple[int, int]
+    field: str
+    target: str
+    layer: str
+    method: str
+    heat: str | None
+    places: tuple[int, int] | None
+    evidence: Evidence
+    crops: tuple[tuple[EvidenceCell, str], ...]
+
+
+def picture(image: Image.Image, *, longest: int | None = None, lossless: bool = False) -> str:
+    """Give an image as a data URI.
+
+    Args:
+        image: RGB.
+        longest: Longer side, in pixels, to which it is reduced.
+        lossless: PNG instead of JPEG.
+    """
+    if longest is not None and max(image.size) > longest:
+        image = image.copy()
+        image.thumbnail((longest, longest))
+    kind = "png" if lossless else "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(encode_image(image, kind)).decode()}"  # type: ignore[arg-type]
+
+
+def explained(found: FieldCells, explanation: Explanation, image: Image.Image) -> dict[str, Any]:
+    """Give what of a `FieldResult` an explanation decides.
+
+    Args:
+        found: The field's leukocytes, in the size that is shown.
+        explanation: In that size.
+        image: The field at full resolution, to cut crops from.
+    """
+    evidence = weigh_cells(found, explanation.heatmap)
+    strongest = evidence.ranked[:NUM_CROPS]
+    boxes = [crop_box(cell, found.size, image.size) for cell in strongest]
+    crops = [picture(image.crop(box), longest=_LONGEST_CROP) for box in boxes]
+    heat = None
+    if not explanation.is_empty:
+        ratio = min(1.0, _LONGEST_HEAT / max(found.size))
+        size = (max(1, round(found.size[0] * ratio)), max(1, round(found.size[1] * ratio)))
+        small = cv2.resize(explanation.heatmap, size, interpolation=cv2.INTER_AREA)
+        heat = picture(Image.fromarray(colourise(small)), lossless=True)
+    return {
+        "target": explanation.target,
+        "layer": explanation.layer,
+        "heat": heat,
+        "evidence": evidence,
+        "crops": tuple(zip(strongest, crops, strict=True)),
+    }
+
+
+def render(result: FieldResult | None, language: str) -> str:
+    """Write the result as HTML.
+
+    Args:
+        result: None before there is a field.
+        language: One of `LANGUAGES`.
+    """
+    if result is None:
+        return f'<div class="leuk-empty">{html.escape(say("classify_empty", language))}</div>'
+    direction = "rtl" if language in _RIGHT_TO_LEFT else "ltr"
+    refused = "" if result.prediction.answered else " leuk-refused"
+    return (
+        f'<div class="leuk-result{refused}" dir="{direction}">'
+        f'<div class="leuk-answer">{_answer(result, language)}</div>'
+        f'<div class="leuk-seen">{_stage(result, language)}{_settings(result, language)}</div>'
+        f'<div class="leuk-cells">{_cells(result, language)}{_provenance(result, language)}</div></div>'
+    )
+
+
+def _answer(result: FieldResult, language: str) -> str:
+    prediction = result.prediction
+    headline, sentence = verdict(prediction, language, is_calibrated=result.is_calibrated)
+    warnings = "".join(f"<li>{html.escape(reason)}</li>" for reason in reasons(result.faults, language))
+    if warnings:
+        heading = say("classify_warnings" if prediction.answered else "classify_because", language)
+        warnings = f'<div class="leuk-warnings"><b>{heading}</b><ul>{warnings}</ul></div>'
+    rows = []
+    for name, probability in prediction.probabilities.items():
+        first = ' class="leuk-first"' if prediction.answered and name == prediction.label else ""
+        bar = f'<i aria-hidden="true"><b style="width:{100 * probability:.1f}%"></b></i>'
+        rows.append(f"<li{first}><bdi>{html.escape(name)}</bdi>{bar}<bdi>{percent(probability)}</bdi></li>")
+    label = html.escape(say("classify_probabilities", language), quote=True)
+    forced = "" if prediction.answered else f'<p class="leuk-note">{html.escape(say("classify_forced", language))}</p>'
+    return (
+        f'<h3 class="leuk-verdict">{html.escape(headline)}</h3>'
+        + (f"<p>{html.escape(sentence)}</p>" if sentence else "")
+        + (warnings if not prediction.answered else "")
+        + f'{forced}<ul class="leuk-classes" aria-label="{label}">{"".join(rows)}</ul>'
+        + (warnings if prediction.answered else "")
+    )
+
+
+def _stage(result: FieldResult, language: str) -> str:
+    width, height = result.size
+    key = "classify_field_only_alt" if result.heat is None else "classify_alt"
+    alt = html.escape(say(key, language, target=result.target), quote=True)
+    heat = "" if result.heat is None else f'<img class="leuk-heat" src="{result.heat}" alt="">'
+    line = "" if result.heat is None else '<div class="leuk-line" aria-hidden="true"></div>'
+    font = max(width, height) / 30
+    cells = []
+    for cell in result.evidence.cells:
+        path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in cell.outline.tolist()) + "Z"
+        across = min(max((cell.box[0] + cell.box[2]) / 2, font), width - font)
+        down = min(max((cell.box[1] + cell.box[3]) / 2, font / 2), height - font / 2)
+        cells.append(
+            f'<g data-cell="{cell.number}"><path class="leuk-casing" d="{path}"/><path d="{path}"/>'
+            f'<text x="{across:.1f}" y="{down:.1f}" font-size="{font:.1f}">{cell.number}</text></g>'
+        )
+    return (
+        f'<figure class="leuk-stage" style="aspect-ratio:{width}/{height};--leuk-ratio:{width / height:.3f}">'
+        f'<img class="leuk-field" src="{result.field}" alt="{alt}">{heat}'
+        f'<svg viewBox="0 0 {width} {height}" aria-hidden="true">{"".join(cells)}</svg>{line}</figure>'
+    )
+
+
+def _settings(result: FieldResult, language: str) -> str:
+    method = say(f"classify_method_{result.method}", language)
+    if result.method == "grad_cam":
+        method = f"{method} ({result.layer})"
+    said = say("classify_bar" if result.heat else "classify_no_map", language, target=result.target, method=method)
+    if result.target != result.prediction.label:
+        said = f"{said} {say('classify_not_predicted', language, target=result.target)}"
+    note = f'<p class="leuk-note">{html.escape(said)}</p>'
+    outlines = _setting("outlines", language, 'type="checkbox" checked')
+    if result.heat is None:
+        return f'<div class="leuk-settings">{outlines}{note}</div>'
+    scale = html.escape(say("classify_bar_alt", language), quote=True)
+    return (
+        '<div class="leuk-settings">'
+        + _setting("split", language, 'type="range" dir="ltr" min="0" max="100" value="0"')
+        + f'<div class="leuk-row">{_setting("opacity", language, _OPACITY)}{outlines}</div>'
+        + f'<div class="leuk-bar" dir="ltr"><bdi>{say("classify_bar_none", language)}</bdi>'
+        + f'<div role="img" aria-label="{scale}"></div><bdi>{say("classify_bar_most", language)}</bdi></div>'
+        + f"{note}</div>"
+    )
+
+
+_OPACITY = 'type="range" dir="ltr" min="0" max="100" value="45"'
+
+
+def _setting(name: str, language: str, attributes: str) -> str:
+    text = html.escape(say(f"classify_{name}", language))
+    field = f'<input data-sets="{name}" {attributes}>'
+    return f"<label>{field}{text}</label>" if "checkbox" in attributes else f"<label>{text}{field}</label>"
+
+
+def _cells(result: FieldResult, language: str) -> str:
+    evidence, count = result.evidence, len(result.evidence.cells)
+    values = {"count": count, "share": percent(evidence.share), "area": percent(evidence.area)}
+    if not count:
+        counted = say("classify_counted_none", language)
+    elif result.heat is None:
+        counted = say("classify_counted_only", language, **values)
+    else:
+        counted = say("classify_counted_one" if count == 1 else "classify_counted", language, **values)
+    notes = [counted]
+    if count and result.heat and result.sees_leukocytes and result.places:
+        notes.append(say("classify_coarse", language, places="\u2066{} × {}\u2069".format(*result.places)))
+    if count and result.heat:
+        notes.append(say("classify_crops", language))
+    buttons = []
+    for cell, source in result.crops if result.heat else ():
+        told = say("classify_crop", language, number=cell.number, percent=percent(cell.share))
+        buttons.append(
+            f'<button type="button" data-cell="{cell.number}" aria-pressed="false" aria-label="{html.escape(told)}">'
+            f'<img src="{source}" alt=""><b>{cell.number}</b><br><bdi>{percent(cell.share)}</bdi></button>'
+        )
+    return (
+        f"<h4>{say('classify_evidence', language)}</h4><p>{html.escape(' '.join(notes))}</p>"
+        f'<div class="leuk-crops">{"".join(buttons)}</div>'
+    )
+
+
+def _provenance(result: FieldResult, language: str) -> str:
+    known = {key: html.escape(value) for key, value in result.provenance.items() if value}
+    parts = [f"<code>{known['model']}</code>"]
+    if "revision" in known:
+        parts.append(f"{say('classify_revision', language)} <code>{known['revision']}</code>")
+    parts += [f"<code>{known[key]}</code>" for key in ("identity", "library", "backend") if key in known]
+    return f'<p class="leuk-note leuk-model">{say("classify_model", language)}: <bdi>{" · ".join(parts)}</bdi></p>'

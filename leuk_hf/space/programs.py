@@ -1,0 +1,55 @@
+"""The tab "For programmers": how to call the endpoints, told by examples that the tests run."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+
+import gradio as gr
+
+from leuk_hf.space.words import mark
+
+ADDRESS = "http://127.0.0.1:7860"
+PYTHON = f'''from gradio_client import Client, handle_file
+
+client = Client("{ADDRESS}")
+answer = client.predict(image=handle_file("field.png"), api_name="/predict")
+print(answer["verdict"], answer["probabilities"])
+
+overlay, heatmap, evidence = client.predict(
+    image=handle_file("field.png"), target="Pre-B", api_name="/explain"
+)
+print(overlay, heatmap, evidence["cells"][:3])
+
+rows = client.predict(files=[handle_file("field.png")], api_name="/predict_batch")
+print([(row["file"], row["error"] or row["label"]) for row in rows])'''
+CURL = f"""path=$(curl -s -F "files=@field.png" {ADDRESS}/gradio_api/upload | tr -d '[]"')
+event=$(curl -s {ADDRESS}/gradio_api/call/v2/predict -H "Content-Type: application/json" \\
+  -d '{{"image": {{"path": "'"$path"'", "meta": {{"_type": "gradio.FileData"}}}}}}' | cut -d '"' -f 4)
+curl -sN {ADDRESS}/gradio_api/call/predict/$event"""
+MCP_PATH = "gradio_api/mcp/"
+CSS = """
+.leuk-snippet code, .leuk-snippet .cm-editor {direction: ltr; text-align: left}
+"""
+
+
+def has_mcp() -> bool:
+    """Tell whether the package is there that lets agents call the endpoints (`pip install "gradio[mcp]"`)."""
+    return importlib.util.find_spec("mcp") is not None
+
+
+def build_programs_tab(demo: gr.Blocks) -> None:
+    """Lay out the tab.
+
+    Args:
+        demo: The page, whose address stands in the examples once it is open in a browser.
+    """
+    gr.Markdown(mark("programs_endpoints"))
+    python = gr.Code(PYTHON, language="python", label="Python", elem_classes="leuk-snippet", interactive=False)
+    curl = gr.Code(CURL, language="shell", label="curl", elem_classes="leuk-snippet", interactive=False)
+    gr.Markdown(mark("programs_openapi"))
+    gr.Markdown(mark("programs_mcp_on" if has_mcp() else "programs_mcp_off"))
+    address = "window.location.origin + window.location.pathname.replace(/[/]$/, '')"
+    texts = json.dumps([PYTHON, CURL])
+    js = f"() => {texts}.map((text) => text.replaceAll({json.dumps(ADDRESS)}, {address}))"
+    demo.load(None, None, [python, curl], js=js, api_visibility="private")
