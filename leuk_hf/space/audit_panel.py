@@ -18,10 +18,11 @@ from PIL import Image
 from leuk_hf.field_audit import Answer, FieldAudit, audit_field
 from leuk_hf.image_encoding import encode_image
 from leuk_hf.prediction import Prediction
+from leuk_hf.space.charts import direction
 from leuk_hf.space.page_context import Page
 from leuk_hf.space.trust_sentences import translated
 from leuk_hf.space.words import mark, say
-from leuk_hf.space.zero_gpu import on_gpu
+from leuk_hf.space.zero_gpu import import_spaces, on_gpu
 
 SHOWN_EDGE = 224  # of the small pictures
 CSS = """
@@ -33,6 +34,12 @@ CSS = """
 .leuk-versions figcaption {font-size: var(--text-sm); overflow-wrap: anywhere}
 .leuk-versions p {margin: 0.3em 0 0 0}
 .leuk-versions .leuk-said {font-weight: 700}
+@media (max-width: 640px) {
+  .leuk-versions {grid-template-columns: 1fr}
+  .leuk-versions figure {display: grid; grid-template-columns: 6.5em 1fr; gap: 0.7em}
+  .leuk-versions img {height: auto}
+  .leuk-versions figcaption p:first-child {margin-top: 0}
+}
 .leuk-versions .leuk-unsound {border-width: 3px; border-style: solid; border-color: var(--color-accent)}
 .leuk-versions .leuk-reserved {border-style: dashed; border-width: 2px}
 """
@@ -58,7 +65,10 @@ def build_audit_panel(page: Page, image: gr.Image) -> gr.HTML:
         if field is None:
             raise gr.Error(say("trust_field_no_image", language), print_exception=False)
         progress(0, desc=say("trust_field_cells", language))
-        return question(field, language)
+        if import_spaces() is not None:
+            return question(field, language)  # in another process, which cannot tell how far it is
+        text = say("trust_field_versions", language)
+        return question(field, language, lambda share: progress(share, desc=text))
 
     with gr.Accordion(mark("trust_field_heading"), open=False):
         gr.Markdown(mark("trust_field_what"))
@@ -99,8 +109,9 @@ def audit_html(audit: FieldAudit, language: str | None = "en") -> str:
     figures = [_figure(audit.field, title, _said(audit.untouched, words), "", alt=title, kind="untouched")]
     figures += [_answer(answer, words, language) for answer in audit.answers]
     return (
+        f"<div {direction(language)}>"
         f'<div class="leuk-audit" role="status"><p>{" ".join(notes)}</p></div>'
-        f'<div class="leuk-versions">{"".join(figures)}</div>'
+        f'<div class="leuk-versions">{"".join(figures)}</div></div>'
     )
 
 

@@ -19,6 +19,7 @@ CSS = """
 .leuk-figure small {color: var(--body-text-color-subdued)}
 .leuk-scroll {overflow-x: auto; max-width: 100%}
 .leuk-table {border-collapse: collapse; width: 100%; font-size: var(--text-sm)}
+.leuk-table, .leuk-table thead, .leuk-table tbody, .leuk-table tr {border: 0 !important}
 .leuk-table caption {text-align: start; color: var(--body-text-color-subdued); padding-bottom: 0.4em}
 .leuk-table th, .leuk-table td {border: 0 !important; border-bottom: 1px solid var(--border-color-primary) !important;
   padding: 0.35em 0.6em !important; text-align: start !important; vertical-align: top}
@@ -40,6 +41,15 @@ CSS = """
 .leuk-diagram circle {fill: var(--color-accent)}
 @media (max-width: 640px) {.leuk-table th, .leuk-table td {padding: 0.3em 0.3em !important}}
 """
+
+
+def direction(language: str | None) -> str:
+    """Give the attributes of what is written in a language.
+
+    Args:
+        language: "en" or "fa".
+    """
+    return 'lang="fa" dir="rtl"' if language == "fa" else 'lang="en" dir="ltr"'
 
 
 def number(value: float, digits: int = 3) -> str:

@@ -13,7 +13,17 @@ from typing import Any
 from leuk_hf.claims import Claim, claims_of
 from leuk_hf.labels import CLASS_NAMES
 from leuk_hf.protocol_tables import is_comparison
-from leuk_hf.space.charts import bar, confusion_table, figure, number, percent, reliability_diagram, rounded, table
+from leuk_hf.space.charts import (
+    bar,
+    confusion_table,
+    direction,
+    figure,
+    number,
+    percent,
+    reliability_diagram,
+    rounded,
+    table,
+)
 from leuk_hf.space.trust_sentences import translated
 from leuk_hf.space.trust_story import cards_of, stories_of
 from leuk_hf.space.words import TEXTS, say
@@ -61,7 +71,7 @@ def trust_html(results: Mapping[str, Any] | None, *, model: str, language: str |
     shown_model = f"<code dir=ltr>{html.escape(model)}</code>"
     title = f"<h2>{words('title')}</h2>"
     if results is None:
-        return _framed(f"{title}<p>{words('none', model=shown_model)}</p>")
+        return _framed(language, f"{title}<p>{words('none', model=shown_model)}</p>")
     try:
         own = list(_own_parts(results))
         bounds = {"level": rounded(LEVEL), "zero": rounded(0), "full": rounded(1)}
@@ -78,12 +88,13 @@ def trust_html(results: Mapping[str, Any] | None, *, model: str, language: str |
         ]
     except (KeyError, TypeError, ValueError, AttributeError, IndexError):
         # A file from elsewhere must not keep the whole demo from starting.
-        return _framed(f"{title}<p>{words('unreadable', model=shown_model)}</p>")
-    return _framed(*(section for section in sections if section))
+        return _framed(language, f"{title}<p>{words('unreadable', model=shown_model)}</p>")
+    return _framed(language, *(section for section in sections if section))
 
 
-def _framed(*sections: str) -> str:
-    return f'<div class="leuk-trust">{"".join(f"<section>{section}</section>" for section in sections)}</div>'
+def _framed(language: str | None, *sections: str) -> str:
+    content = "".join(f"<section>{section}</section>" for section in sections)
+    return f'<div class="leuk-trust" {direction(language)}>{content}</div>'
 
 
 def _cards(results: Mapping[str, Any], words: Say, language: str | None) -> str:
