@@ -94,8 +94,10 @@ def publish_folder(
         Where it is.
 
     Raises:
-        HubError: One sentence; nothing is published then, apart from an empty repository or branch.
+        HubError: One sentence; nothing is published then, apart from an empty repository or branch, unless it says so.
     """
+    from huggingface_hub.errors import HfHubHTTPError
+
     if repo_type not in REPO_TYPES:
         raise HubError(f"there is no repository type {repo_type!r}; choose {', '.join(REPO_TYPES)}")
     if not folder.is_dir():
@@ -132,7 +134,12 @@ def publish_folder(
         if tagged not in (None, commit.oid):
             raise HubError(f"published as {commit.oid}, but the tag {tag} stays on {tagged}; choose a new one")
         if tag and not tagged:
-            api.create_tag(**place, tag=tag, revision=commit.oid)
+            try:
+                api.create_tag(**place, tag=tag, revision=commit.oid)
+            except HfHubHTTPError as error:
+                raise HubError(
+                    f"published as {commit.oid}, but without the tag {tag} ({_sentence(error, repo_id)})"
+                ) from error
     url = commit.pr_url or str(commit.repo_url)
     return Published(url, commit.oid, commit.oid != before, theirs is not None)
 

@@ -44,12 +44,11 @@ def differing_metadata(card: Path, other: Path, names: Sequence[str]) -> list[st
 
 
 def _metadata(card: Path) -> dict[str, Any]:
-    import yaml
     from huggingface_hub import metadata_load
 
     try:
-        return metadata_load(card) or {}
-    except (yaml.YAMLError, ValueError):  # an edited card may hold anything
+        return metadata_load(card) or {}  # the Hub takes no card whose YAML is broken
+    except ValueError:  # a list, or a text
         return {}
 
 

@@ -146,6 +146,14 @@ def test_private_branches_tags_and_pull_requests(hub, client, folder):
     (folder / "config.json").write_text('{"third": true}', encoding="utf-8")
     assert "has a tag v1 on another commit" in client.publish(folder, tag="v1")["error"]
     before = repo.at().oid
+    hub.fail("POST .*/tag/", status=403, times=1)
+    said = client.publish(folder, tag="v3")["error"]
+    assert said.startswith(
+        f"published as {repo.at().oid}, but without the tag v3 (this token may not write to ada/net ("
+    )
+    before = repo.at().oid
+    assert client.publish(folder, tag="v3")["commit"] == before == repo.tags["v3"]
+    (folder / "config.json").write_text('{"fourth": true}', encoding="utf-8")
     proposed = client.publish(folder, create_pr=True)
     assert "/discussions/1" in proposed["url"] and repo.at().oid == before
     assert "no commit to tag" in client.publish(folder, create_pr=True, tag="v2")["error"]

@@ -135,7 +135,7 @@ def test_timm_alone_gives_the_same_logits(hub, run, pushed, trained, tmp_path):
     with torch.no_grad():
         logits = LeukDenseNet.from_pretrained(trained / "checkpoint")(pixels).tolist()
     assert told["logits"] == told["timm"] == told["pinned"] == logits
-    assert torch.allclose(torch.tensor(told["served"]), torch.tensor(logits, dtype=torch.float64), atol=1e-5)
+    assert torch.allclose(torch.tensor(told["served"]), torch.tensor(logits), atol=1e-5)
     assert told["labels"] == ["Benign", "Early Pre-B", "Pre-B", "Pro-B"]
     assert "Unknown model" in told["refusal"] and "leuk_hf_densenet121" in told["refusal"]
 
@@ -160,7 +160,3 @@ def test_hf_makes_the_same_repository_of_the_folder(hub, run, pushed, trained, t
     assert got.pop(".gitattributes") and got == folder and len(folder) > 20
     card = metadata_load(tmp_path / "got" / "README.md")
     assert card["base_model"] == IMAGENET_REPOSITORY and card["library_name"] == "leuk_hf"
-    # The script finds nothing to change in what hf made.
-    again = run(sys.executable, ROOT / "scripts" / "push_to_hub.py", "--repo", "ada/by-hf", "--model",
-                trained / "checkpoint", "--data-name", "smears drawn by a program")  # fmt: skip
-    assert "nothing has changed since" in again and hub.repo("model", "ada/by-hf").at().files == theirs
