@@ -7,7 +7,6 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from running_page import running_page
 
-from leuk_hf.space.classify import verdict
 from leuk_hf.synthetic import render_smear
 
 
@@ -69,11 +68,3 @@ def test_clients_at_once_get_the_single_answer(address, client, smear):
     for thread in threads:
         thread.join()
     assert answers == [expected] * 4
-
-
-def test_verdict_escapes_markup(tiny_model):
-    from leuk_hf.explanation import explain
-
-    model = tiny_model.adapted(class_names=("<b>x</b>", "y", "z"))
-    explanation = explain(model, render_smear("Pre-B", seed=0, image_size=64), target="<b>x</b>")
-    assert "<b>" not in verdict(explanation)

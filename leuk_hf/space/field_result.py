@@ -99,7 +99,8 @@ CSS = (
   background: var(--background-fill-secondary)}
 .leuk-warnings ul {margin: 0; padding-inline-start: 1.2em}
 .leuk-crops {display: grid; grid-template-columns: repeat(8, minmax(0, 1fr)); gap: .35rem}
-.leuk-crops button {margin: 0 !important; padding: 2px; border: 2px solid var(--border-color-primary); border-radius: var(--radius-md);
+.leuk-crops button {margin: 0 !important; padding: 2px;
+  border: 2px solid var(--border-color-primary); border-radius: var(--radius-md);
   background: var(--background-fill-primary); color: inherit; cursor: pointer; font-size: var(--text-xs);
   line-height: 1.25; text-align: center}
 .leuk-crops button[aria-pressed=true] {border-color: var(--color-accent); box-shadow: 0 0 0 2px var(--color-accent)}

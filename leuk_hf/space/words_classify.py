@@ -59,7 +59,9 @@ TEXTS = {
         "classify_model": "Model",
         "classify_revision": "revision",
         "classify_shown_input": "As the network was given it: {size} × {size} pixels, before normalisation.",
-        "classify_shown_view": "What it is left to see: what it takes for leukocytes, in grey, each field's luminance made alike.",
+        "classify_shown_view": (
+            "What it is left to see: what it takes for leukocytes, in grey, each field's luminance made alike."
+        ),
         "classify_shown_marks": "Annotation found in the field (scale bars, labels).",
         "classify_marks_none": "No scale bar or label was found.",
         "classify_marks_removed": "{count} marks were painted over with smear of the same field before it was judged.",

@@ -1,0 +1,191 @@
+"""The tab "One field": what it says, shows and escapes, by the functions that the page calls."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import io
+import re
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from leuk_hf.backends import as_predictor
+from leuk_hf.explanation import explain
+from leuk_hf.field_checks import RefusalLimits, passed_limits, refusal_reasons
+from leuk_hf.labels import CLASS_NAMES
+from leuk_hf.model import LeukDenseNet
+from leuk_hf.prediction import Prediction, cautions_about
+from leuk_hf.preprocessing import Preprocessor
+from leuk_hf.space import words_classify
+from leuk_hf.space.field_result import render
+from leuk_hf.space.page import build_page
+from leuk_hf.space.sentences import faults_of, percent, reasons, verdict
+from leuk_hf.synthetic import render_smear
+from leuk_hf.visualization import colourise
+
+FIELD = render_smear("Pre-B", seed=2, image_size=224)
+REFUSING = RefusalLimits(
+    largest_elongation=0.5, lowest_contrast=255, lowest_light=255, highest_burnt_out=-1, lowest_leukocyte_share=1,
+    lowest_sharpness=1, lowest_leukocyte_diameter=1, highest_leukocyte_diameter=0, lowest_in_distribution_score=1e9,
+)  # fmt: skip
+
+
+def tab_of(model):
+    """Give the function that answers a new field, and the one that answers a changed choice."""
+    demo = build_page(as_predictor(model), model_name="<i>tiny</i>", revision="v1")
+    functions = {each.fn.__name__: each.fn for each in demo.fns.values() if each.fn is not None}
+    return functions["anew"], functions["classify"]
+
+
+@pytest.fixture(scope="module")
+def model() -> LeukDenseNet:
+    torch.manual_seed(0)
+    return LeukDenseNet(growth_rate=8, block_config=(2, 2, 2, 2), preprocessor=Preprocessor(image_size=64)).eval()
+
+
+@pytest.fixture(scope="module")
+def tab(model):
+    return tab_of(model)
+
+
+@pytest.fixture(scope="module")
+def first(tab):
+    """The answer to the field, as the page shows it and as the tab remembers it."""
+    anew, _ = tab
+    return anew(FIELD, "", "denseblock4", "grad_cam", "en")
+
+
+def pictures(page: str) -> list[Image.Image]:
+    return [Image.open(io.BytesIO(base64.b64decode(body))) for body in re.findall(r"base64,([^\"]+)\"", page)]
+
+
+def test_a_field_gets_verdict_probabilities_cells_and_provenance(first):
+    page, shown = first
+    prediction, evidence = shown.reading.prediction, shown.result.evidence
+    for name, probability in prediction.probabilities.items():
+        assert f"<bdi>{name}</bdi>" in page and f"<bdi>{percent(probability)}</bdi>" in page
+    assert f"{len(evidence.cells)} leukocytes found; {percent(evidence.share)} of the attribution" in page
+    assert page.count("<g data-cell=") == len(evidence.cells) > 2
+    buttons = re.findall(r'<button type="button" data-cell="(\d+)"', page)
+    assert buttons == [str(cell.number) for cell in evidence.ranked[:8]]
+    assert "&lt;i&gt;tiny&lt;/i&gt;" in page and "<code>v1</code>" in page and "leuk_hf " in page
+    assert "<i>tiny" not in page
+
+
+def test_the_heatmap_is_the_explanation_and_the_field_lies_below(first, model):
+    page, shown = first
+    field, heat, *crops = pictures(page)
+    assert field.size == FIELD.size and len(crops) == len(shown.result.crops)
+    expected = colourise(explain(model, FIELD).heatmap)
+    np.testing.assert_array_equal(np.asarray(heat), expected)
+
+
+def test_another_class_is_explained_without_another_answer(tab, first):
+    _, classify = tab
+    _, shown = first
+    other = next(name for name in CLASS_NAMES if name != shown.reading.prediction.label)
+    page, again = classify(FIELD, other, "denseblock2", "grad_cam", "en", shown)
+    assert again.reading is shown.reading
+    assert (again.result.target, again.result.layer) == (other, "denseblock2")
+    assert f"{other} is not the predicted class" in page and "Grad-CAM (denseblock2)" in page
+    assert [cell.box for cell in again.result.evidence.cells] == [cell.box for cell in shown.result.evidence.cells]
+
+
+def test_integrated_gradients_are_shown_too(tab, first):
+    _, classify = tab
+    _, shown = first
+    page, again = classify(FIELD, "Pro-B", "denseblock4", "integrated_gradients", "en", shown)
+    assert again.result.layer == "input" and again.result.heat != shown.result.heat
+    assert "by Integrated Gradients" in page
+
+
+def test_crops_have_the_full_resolution(tab):
+    anew, _ = tab
+    large = FIELD.resize((1792, 1792), Image.Resampling.BICUBIC)
+    page, shown = anew(large, "", "denseblock4", "grad_cam", "en")
+    field, _, *crops = pictures(page)
+    cell = shown.result.crops[0][0]
+    assert field.size == shown.result.size == (1024, 1024)
+    longer = max(cell.box[2] - cell.box[0], cell.box[3] - cell.box[1])
+    assert crops[0].width == pytest.approx(min(320, 1.5 * longer * 1792 / 1024), abs=2)
+
+
+def test_without_a_field_there_is_no_result(tab):
+    anew, _ = tab
+    page, shown = anew(None, "", "denseblock4", "grad_cam", "fa")
+    assert shown is None and words_classify.TEXTS["fa"]["classify_empty"] in page
+
+
+def test_class_names_are_escaped(tiny_model):
+    model = tiny_model.adapted(class_names=("<b>x</b>", '"y"', "z"))
+    anew, _ = tab_of(model)
+    page, _ = anew(FIELD, "<b>x</b>", "denseblock4", "grad_cam", "en")
+    assert "<b>x" not in page and "&lt;b&gt;x&lt;/b&gt;" in page and 'alt=""y' not in page
+
+
+def test_the_same_result_in_persian_runs_from_right_to_left(first):
+    page, shown = first
+    persian = render(shown.result, "fa")
+    assert 'dir="rtl"' in persian and 'dir="rtl"' not in page
+    assert re.findall(r"data-cell=\"\d+\"", persian) == re.findall(r"data-cell=\"\d+\"", page)
+    assert persian.count("<input") == page.count("<input") == 3
+    assert "leukocytes found" not in persian
+
+
+def test_a_refused_field_names_no_class(tiny_model):
+    tiny_model.refusal_limits = RefusalLimits(lowest_contrast=255)
+    anew, _ = tab_of(tiny_model)
+    page, shown = anew(FIELD, "", "denseblock4", "grad_cam", "en")
+    assert not shown.reading.prediction.answered
+    assert "Not a field this model knows." in page and "nearly uniform; there is nothing to see" in page
+    assert "This field looks like" not in page and "Most likely" not in page and "leuk-first" not in page
+
+
+def test_every_reason_is_said_in_both_languages(first, tiny_model):
+    _, shown = first
+    measured = {"leukocyte_share": 0.5, "leukocyte_diameter": 0.5, "burnt_out": 0.5}
+    reading = dataclasses.replace(shown.reading, measures=dataclasses.replace(shown.reading.measures, **measured))
+    predictor = as_predictor(tiny_model)
+    predictor.refusal_limits = REFUSING
+    faults = faults_of(predictor, reading, FIELD)
+    names = [name for name, _ in faults]
+    assert names[:9] == list(passed_limits(reading.measures, REFUSING)) and len(set(names)) >= 9
+    said = [text.replace("\u00a0", " ") for text in reasons(faults, "en")]
+    assert said[:9] == list(refusal_reasons(reading.measures, REFUSING))
+    persian = reasons(faults, "fa")
+    assert len(set(persian)) == len(persian) and all(re.search("[\u0600-\u06ff]", text) for text in persian)
+
+
+def test_every_caution_is_said_in_both_languages():
+    grey, coloured = Image.new("RGB", (20, 60), (90, 90, 90)), Image.new("RGB", (20, 60), (90, 30, 90))
+    named = {name for image in (grey, coloured) for name, _ in cautions_about(np.full(4, 0.25), image, 224)}
+    assert named == {"undecided", "distorted", "small", "colourless", "uniform"}
+    for texts in words_classify.TEXTS.values():
+        assert {f"classify_reason_{name}" for name in named} <= set(texts)
+
+
+def answer(*names: str, answered: bool = True) -> Prediction:
+    probabilities = {"Benign": 0.02, "Early Pre-B": 0.08, "Pre-B": 0.895, "Pro-B": 0.005}
+    return Prediction("Pre-B", probabilities, names, 0.0, answered, ())
+
+
+def test_verdicts():
+    assert verdict(answer("Pre-B"), "en") == (
+        "This field looks like Pre-B.",
+        "The model gives it a calibrated probability of 90\u00a0%; no other class stays plausible.",
+    )
+    headline, sentence = verdict(answer("Pre-B", "Benign", "Pro-B"), "en", is_calibrated=False)
+    assert headline == "Most likely Pre-B, but not for certain."
+    assert sentence.endswith("probability (not calibrated) of 90\u00a0%, but Benign and Pro-B cannot be ruled out.")
+    assert verdict(answer("Pre-B", answered=False), "en") == ("Not a field this model knows.", "")
+    assert "Pre-B" in verdict(answer("Pre-B"), "fa")[0]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0, "0"), (0.001, "<1"), (0.01, "1"), (0.5, "50"), (0.99, "99"), (0.999, ">99"), (1, "100")]
+)
+def test_percentages_never_claim_certainty(value, text):
+    assert percent(value) == f"{text}\u00a0%"
