@@ -8,10 +8,8 @@ from pathlib import Path
 # Smear images are nobody else's business: no telemetry, decided before gradio is imported.
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
-from leuk_hf.backends import load_predictor
 from leuk_hf.errors import LeukError
 from leuk_hf.space.options import read_logins, read_options
-from leuk_hf.space.page import build_page, launch_settings
 from leuk_hf.space.pin import read_pin
 from leuk_hf.space.zero_gpu import import_spaces
 
@@ -21,6 +19,10 @@ def main(arguments: list[str]) -> int:
     import_spaces()
     try:
         options, logins = read_options(arguments, os.environ), read_logins(os.environ)
+        # Gradio takes seconds to import, which --help and a wrong value need not wait for.
+        from leuk_hf.backends import load_predictor
+        from leuk_hf.space.page import build_page, launch_settings
+
         source, revision, backend = options.model, options.revision, "auto"
         if source is None and (pin := read_pin(Path(__file__).parent)):
             # Such a Space has nothing but torch: looking for a graph would only be a request to the Hub.

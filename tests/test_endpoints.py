@@ -112,6 +112,12 @@ def test_the_curl_example_runs(address, smear):
     assert answer["label"] in answer["probabilities"]
 
 
+def test_readme_has_the_same_examples():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for name, language, example in (("python", "python", PYTHON), ("curl", "bash", CURL)):
+        assert f"<!-- snippet: {name} -->\n```{language}\n{example}\n```\n" in text
+
+
 def test_verdicts():
     prediction = {"label": "Pre-B", "probabilities": {"Pre-B": 0.734}, "prediction_set": ["Pre-B"], "answered": True}
     assert verdict(prediction) == "Pre-B, with a probability of 73%."

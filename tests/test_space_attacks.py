@@ -9,12 +9,16 @@ import zlib
 from pathlib import Path
 from urllib.parse import quote
 
+import numpy as np
 import pytest
+from gradio.data_classes import ImageData
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
+from PIL import Image
 from running_page import running_page
 
 from leuk_hf.space.options import Options
+from leuk_hf.space.uploads import smear_image
 from leuk_hf.synthetic import render_smear
 
 ROOT = Path(__file__).parent.parent
@@ -153,6 +157,17 @@ def test_wrong_endpoints_tell_nothing(address, name):
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(request)
     assert refused.value.code >= 400 and b"Traceback" not in refused.value.read()
+
+
+def test_a_component_built_again_decodes_as_the_first(tmp_path):
+    # As gradio does for a visitor who has clicked an example.
+    first = smear_image(reduce_to=64, label="Field")
+    again = first.__class__(**first.constructor_args)
+    path = tmp_path / "grey.png"
+    Image.fromarray(np.full((80, 80), 20_000, np.uint16)).save(path)
+    for component in (first, again):
+        decoded = component.preprocess(ImageData(path=str(path), orig_name="grey.png"))
+        assert decoded.mode == "RGB" and decoded.size == (80, 80) and decoded.getpixel((0, 0))[0] < 255
 
 
 def test_a_visitor_who_leaves_holds_nobody_up(address, smear):

@@ -116,8 +116,10 @@ def build_classify_tab(page: Page) -> gr.Image:
             raise gr.Error(str(error), print_exception=False) from error
         return render(shown.result, language), shown
 
-    def anew(image: Image.Image | None, *settings: Any) -> tuple[str, _Shown | None]:
-        return classify(image, *settings, None)
+    def anew(
+        image: Image.Image | None, target: str, layer: str, method: str, language: str
+    ) -> tuple[str, _Shown | None]:
+        return classify(image, target, layer, method, language, None)
 
     with gr.Row(equal_height=False):
         with gr.Column(scale=1, min_width=250, elem_classes="leuk-controls"):
@@ -204,10 +206,7 @@ def _first(page: Page, image: Image.Image) -> _Shown:
     """Read a field and find its cells."""
     predictor = page.predictor
     reading = read(predictor, image)
-    shown = image
-    if max(image.size) > MAX_SHOWN_SIDE:
-        shown = image.copy()
-        shown.thumbnail((MAX_SHOWN_SIDE, MAX_SHOWN_SIDE), reducing_gap=3)
+    shown = _reduced(image)
     unchanging = {
         "prediction": reading.prediction,
         "faults": faults_of(predictor, reading, image),
@@ -218,6 +217,14 @@ def _first(page: Page, image: Image.Image) -> _Shown:
         "field": picture(shown),
     }
     return _Shown(reading, find_cells(shown), unchanging)
+
+
+def _reduced(image: Image.Image) -> Image.Image:
+    ratio = MAX_SHOWN_SIDE / max(image.size)
+    if ratio >= 1:
+        return image
+    size = (max(1, round(image.width * ratio)), max(1, round(image.height * ratio)))
+    return image.resize(size, Image.Resampling.BICUBIC, reducing_gap=2)
 
 
 def _examples(folder: Path | None) -> list[Path]:
@@ -242,8 +249,7 @@ def _details(page: Page, image: Image.Image | None, shown: _Shown | None, langua
         grey = np.rint(seen * reading.leukocytes[..., None] + 200 * (1 - reading.leukocytes[..., None]))
         left = Image.fromarray(grey.astype(np.uint8))
         figures.append((picture(left, lossless=True), say("classify_shown_view", language)))
-    small = image.copy()
-    small.thumbnail((MAX_SHOWN_SIDE, MAX_SHOWN_SIDE), reducing_gap=3)
+    small = _reduced(image)
     boxes = [annotation.box for annotation in find_annotations(small)]
     if not boxes:
         marks = say("classify_marks_none", language)

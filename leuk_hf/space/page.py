@@ -67,7 +67,8 @@ def served(page: Page) -> str:
         page: Whose.
     """
     known = {name: value for name, value in page.provenance().items() if value}
-    return " · ".join(f"{name} <code dir=ltr>{html.escape(value)}</code>" for name, value in known.items())
+    parts = (f"{name} <code>{html.escape(value)}</code>" for name, value in known.items())
+    return f'<bdi dir="ltr">{" · ".join(parts)}</bdi>'
 
 
 def launch_settings(options: Options) -> dict[str, Any]:

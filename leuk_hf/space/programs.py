@@ -30,6 +30,8 @@ curl -sN {ADDRESS}/gradio_api/call/predict/$event"""
 MCP_PATH = "gradio_api/mcp/"
 CSS = """
 .leuk-snippet code, .leuk-snippet .cm-editor {direction: ltr; text-align: left}
+/* The editor's own colours are too pale to read. */
+.leuk-snippet .cm-content, .leuk-snippet .cm-content span {color: var(--body-text-color) !important}
 """
 
 

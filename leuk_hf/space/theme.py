@@ -51,6 +51,7 @@ THEME = gr.themes.Base(
     link_text_color_dark="*primary_300",
     link_text_color_visited="*primary_700",
     link_text_color_visited_dark="*primary_300",
+    color_accent="*primary_600",
     slider_color="*primary_600",
     slider_color_dark="*primary_400",
 )
@@ -68,5 +69,7 @@ CSS = """
 /* Gradio writes ltr into its texts whatever the page's direction is. */
 [dir=rtl] .prose:not(pre *), [dir=rtl] .html-container {direction: rtl; text-align: start}
 [dir=rtl] .prose code, [dir=rtl] pre {direction: ltr; unicode-bidi: isolate}
+[role=tab].selected {color: var(--primary-700) !important}
+.dark [role=tab].selected {color: var(--primary-300) !important}
 @media (max-width: 640px) {.gradio-container {padding: 0.4em !important}}
 """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import functools
 import html
 from pathlib import Path
 from typing import Any
@@ -23,16 +22,20 @@ def smear_image(*, reduce_to: int, **settings: Any) -> gr.Image:
     """Make a `gr.Image` that decodes by `load_image`.
 
     gradio's own decoding fails without a word on a wrong file, keeps animations, clips 16-bit images to white, and
-    lets data URIs through as they are. The method is replaced on the instance because gradio writes a stub file
-    beside the source of every subclass.
+    lets data URIs through as they are. The class is made without gradio's metaclass, which writes a stub file beside
+    the source of every subclass; a method put onto the instance would be lost when an update, such as an example,
+    makes gradio build the visitor's component again.
 
     Args:
         reduce_to: As for `load_image`.
         **settings: Arguments of `gr.Image`.
     """
-    component = gr.Image(**settings)
-    component.preprocess = functools.partial(decode_upload, reduce_to=reduce_to)  # type: ignore[method-assign, assignment]
-    return component
+
+    def preprocess(self: gr.Image, payload: ImageData | None) -> Image.Image | None:
+        return decode_upload(payload, reduce_to=reduce_to)
+
+    made = type.__new__(type(gr.Image), "Image", (gr.Image,), {"preprocess": preprocess, "__module__": __name__})
+    return made(**settings)
 
 
 def overlay_image(**settings: Any) -> gr.Image:
