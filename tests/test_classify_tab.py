@@ -19,7 +19,7 @@ from leuk_hf.labels import CLASS_NAMES
 from leuk_hf.model import LeukDenseNet
 from leuk_hf.prediction import Prediction, cautions_about
 from leuk_hf.preprocessing import Preprocessor
-from leuk_hf.space import words_classify
+from leuk_hf.space import classify, words_classify
 from leuk_hf.space.field_result import render
 from leuk_hf.space.page import build_page
 from leuk_hf.space.sentences import faults_of, percent, reasons, verdict
@@ -36,7 +36,8 @@ REFUSING = RefusalLimits(
 def tab_of(model):
     """Give the function that answers a new field, and the one that answers a changed choice."""
     demo = build_page(as_predictor(model), model_name="<i>tiny</i>", revision="v1")
-    functions = {each.fn.__name__: each.fn for each in demo.fns.values() if each.fn is not None}
+    mine = [each.fn for each in demo.fns.values() if each.fn is not None and each.fn.__module__ == classify.__name__]
+    functions = {function.__name__: function for function in mine}
     return functions["anew"], functions["classify"]
 
 
@@ -84,10 +85,10 @@ def test_the_heatmap_is_the_explanation_and_the_field_lies_below(first, model):
 
 
 def test_another_class_is_explained_without_another_answer(tab, first):
-    _, classify = tab
+    _, again_for = tab
     _, shown = first
     other = next(name for name in CLASS_NAMES if name != shown.reading.prediction.label)
-    page, again = classify(FIELD, other, "denseblock2", "grad_cam", "en", shown)
+    page, again = again_for(FIELD, other, "denseblock2", "grad_cam", "en", shown)
     assert again.reading is shown.reading
     assert (again.result.target, again.result.layer) == (other, "denseblock2")
     assert f"{other} is not the predicted class" in page and "Grad-CAM (denseblock2)" in page
@@ -95,9 +96,9 @@ def test_another_class_is_explained_without_another_answer(tab, first):
 
 
 def test_integrated_gradients_are_shown_too(tab, first):
-    _, classify = tab
+    _, again_for = tab
     _, shown = first
-    page, again = classify(FIELD, "Pro-B", "denseblock4", "integrated_gradients", "en", shown)
+    page, again = again_for(FIELD, "Pro-B", "denseblock4", "integrated_gradients", "en", shown)
     assert again.result.layer == "input" and again.result.heat != shown.result.heat
     assert "by Integrated Gradients" in page
 

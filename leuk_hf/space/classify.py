@@ -117,9 +117,14 @@ def build_classify_tab(page: Page) -> gr.Image:
         return render(shown.result, language), shown
 
     def anew(
-        image: Image.Image | None, target: str, layer: str, method: str, language: str
+        image: Image.Image | None,
+        target: str,
+        layer: str,
+        method: str,
+        language: str,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008 - as above
     ) -> tuple[str, _Shown | None]:
-        return classify(image, target, layer, method, language, None)
+        return classify(image, target, layer, method, language, None, progress)
 
     with gr.Row(equal_height=False):
         with gr.Column(scale=1, min_width=250, elem_classes="leuk-controls"):
