@@ -198,19 +198,20 @@ def build_many_tab(page: Page) -> None:
     private: dict[str, Any] = {"api_visibility": "private"}
     quick: dict[str, Any] = {**private, "queue": False, "show_progress": "hidden"}
     # A budget of their own: two long runs must not keep everybody else from classifying one field.
-    start.click(
-        classify,
-        [files, folder, language, state],
-        [status, *shown],
-        show_progress="minimal",
-        show_progress_on=status,
-        concurrency_id="many",
-        concurrency_limit=1,
+    run: dict[str, Any] = {
         **private,
-    )
+        "fn": classify,
+        "inputs": [files, folder, language, state],
+        "outputs": [status, *shown],
+        "show_progress": "minimal",
+        "show_progress_on": status,
+        "concurrency_id": "many",
+        "concurrency_limit": 1,
+    }
+    start.click(**run)
+    example.click(hand_in_examples, None, files, **quick).then(**run)
     stop.click(halt, None, None, **quick)
     clear.click(erase, [files, folder, language, state], [files, folder, status, *shown], **quick)
-    example.click(hand_in_examples, None, files, **quick)
     table.select(choose_row, [state, language], chosen, **quick)
     gallery.select(choose_picture, [state, language], chosen, **quick)
     language.change(say_again, [state, language], [status, *shown], show_progress="hidden", **private)
