@@ -33,6 +33,7 @@ EXAMPLES = Path(__file__).parent.parent / "assets" / "examples"
 KEPT_SECONDS = 3600
 _COLUMNS = ("number", "file", "class", "probability", "set", "answer", "cells", "notes")
 CSS = """
+.leuk-many {contain: inline-size; width: 100%}
 .leuk-many-words table {width: 100%; border-collapse: collapse; margin: 0.4em 0}
 .leuk-many-words table, .leuk-many-words tr, .leuk-many-words th, .leuk-many-words td {border: 0 !important}
 .leuk-many-words th, .leuk-many-words td {padding: 0.15em 0.6em; text-align: start; font-weight: normal}
