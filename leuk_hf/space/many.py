@@ -33,7 +33,7 @@ EXAMPLES = Path(__file__).parent.parent / "assets" / "examples"
 KEPT_SECONDS = 3600
 _COLUMNS = ("number", "file", "class", "probability", "set", "answer", "cells", "notes")
 CSS = """
-.leuk-many {contain: inline-size; width: 100%}
+.leuk-many {contain: inline-size; width: 100%; overflow-x: clip}
 .leuk-many-words table {width: 100%; border-collapse: collapse; margin: 0.4em 0}
 .leuk-many-words table, .leuk-many-words tr, .leuk-many-words th, .leuk-many-words td {border: 0 !important}
 .leuk-many-words th, .leuk-many-words td {padding: 0.15em 0.6em; text-align: start; font-weight: normal}
@@ -46,7 +46,9 @@ CSS = """
 .leuk-many-words .pictures {display: flex; gap: 0.5em} .leuk-many-words .pictures img {width: 50%; min-width: 0;
   object-fit: contain; border-radius: var(--radius-md)}
 .leuk-many-words ul {margin: 0.4em 0; padding-inline-start: 1.2em; list-style: disc}
-.leuk-many-gallery .grid-wrap {max-height: 24em; overflow-y: auto}
+.leuk-many-gallery .grid-wrap {max-height: 24em; min-height: 0 !important; overflow-y: auto}
+.leuk-many-gallery .grid-container {grid-template-columns: repeat(auto-fill, minmax(5.5em, 1fr)) !important;
+  grid-template-rows: none !important}
 .leuk-many-words progress {width: 100%; height: 0.8em; accent-color: var(--color-accent)}
 """
 
@@ -67,8 +69,8 @@ def build_many_tab(page: Page) -> None:
     with gr.Column(elem_classes="leuk-many"):
         gr.Markdown(mark("many_intro"))
         with gr.Row():
-            files = upload_list(label=mark("many_files"), file_count="multiple", height=150)
-            folder = upload_list(label=mark("many_folder"), file_count="directory", height=150)
+            files = upload_list(label=mark("many_files"), file_count="multiple", height=150, min_width=260)
+            folder = upload_list(label=mark("many_folder"), file_count="directory", height=150, min_width=260)
         examples = sorted(EXAMPLES.glob("*.png"))
         example = gr.Button(mark("many_examples"), size="sm", visible=bool(examples), min_width=60)
         with gr.Row():
