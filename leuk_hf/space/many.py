@@ -16,7 +16,6 @@ from typing import Any, cast
 
 import gradio as gr
 import numpy as np
-from gradio.data_classes import FileData, ListFiles
 
 from leuk_hf.backends import Outputs
 from leuk_hf.case_summary import summarise
@@ -25,6 +24,7 @@ from leuk_hf.intake import Upload, open_uploads
 from leuk_hf.many_fields import FieldRow, answer_candidates
 from leuk_hf.space.many_run import ManyRun, begin_run, delete_older, own_folder
 from leuk_hf.space.page_context import Page
+from leuk_hf.space.upload_list import upload_list
 from leuk_hf.space.words import mark, say
 from leuk_hf.space.words_many import TEXTS
 from leuk_hf.space.zero_gpu import on_gpu
@@ -218,29 +218,6 @@ def build_many_tab(page: Page) -> None:
     table.select(choose_row, [state, language], chosen, **quick)
     gallery.select(choose_picture, [state, language], chosen, **quick)
     language.change(say_again, [state, language], [status, *shown], show_progress="hidden", **private)
-
-
-def received(payload: ListFiles | FileData | None) -> list[Upload] | None:
-    """Give what was handed in, with the names it had; Gradio's own way leaves an empty file behind for each.
-
-    Args:
-        payload: Files in Gradio's upload folder.
-    """
-    if payload is None:
-        return None
-    given = payload.root if isinstance(payload, ListFiles) else [payload]
-    return [Upload(Path(file.path), Path(file.orig_name or file.path).name) for file in given]
-
-
-def upload_list(**settings: Any) -> gr.File:
-    """Make a `gr.File` that gives `Upload`s.
-
-    Args:
-        **settings: Arguments of `gr.File`.
-    """
-    component = gr.File(**settings)
-    component.preprocess = received  # type: ignore[method-assign, assignment]
-    return component
 
 
 def _known(language: str | None) -> str:
