@@ -238,7 +238,7 @@ def csv_row(row: dict[str, Any], class_names: tuple[str, ...]) -> list[Any]:
         " ".join(row["reasons"]),
         row["error"],
     ]
-    return [f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value for value in values]
+    return [f"'{value}" if isinstance(value, str) and value[:1] in tuple("=+-@\t\r") else value for value in values]
 
 
 def screen_line(row: dict[str, Any]) -> str:

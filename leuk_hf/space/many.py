@@ -16,7 +16,6 @@ from typing import Any, cast
 
 import gradio as gr
 import numpy as np
-from gradio.data_classes import FileData, ListFiles
 
 from leuk_hf.backends import Outputs
 from leuk_hf.case_summary import summarise
@@ -25,6 +24,7 @@ from leuk_hf.intake import Upload, open_uploads
 from leuk_hf.many_fields import FieldRow, answer_candidates
 from leuk_hf.space.many_run import ManyRun, begin_run, delete_older, own_folder
 from leuk_hf.space.page_context import Page
+from leuk_hf.space.upload_list import upload_list
 from leuk_hf.space.words import mark, say
 from leuk_hf.space.words_many import TEXTS
 from leuk_hf.space.zero_gpu import on_gpu
@@ -33,6 +33,7 @@ EXAMPLES = Path(__file__).parent.parent / "assets" / "examples"
 KEPT_SECONDS = 3600
 _COLUMNS = ("number", "file", "class", "probability", "set", "answer", "cells", "notes")
 CSS = """
+.leuk-many {contain: inline-size; width: 100%; overflow-x: clip}
 .leuk-many-words table {width: 100%; border-collapse: collapse; margin: 0.4em 0}
 .leuk-many-words table, .leuk-many-words tr, .leuk-many-words th, .leuk-many-words td {border: 0 !important}
 .leuk-many-words th, .leuk-many-words td {padding: 0.15em 0.6em; text-align: start; font-weight: normal}
@@ -45,7 +46,9 @@ CSS = """
 .leuk-many-words .pictures {display: flex; gap: 0.5em} .leuk-many-words .pictures img {width: 50%; min-width: 0;
   object-fit: contain; border-radius: var(--radius-md)}
 .leuk-many-words ul {margin: 0.4em 0; padding-inline-start: 1.2em; list-style: disc}
-.leuk-many-gallery .grid-wrap {max-height: 24em; overflow-y: auto}
+.leuk-many-gallery .grid-wrap {max-height: 24em; min-height: 0 !important; overflow-y: auto}
+.leuk-many-gallery .grid-container {grid-template-columns: repeat(auto-fill, minmax(5.5em, 1fr)) !important;
+  grid-template-rows: none !important}
 .leuk-many-words progress {width: 100%; height: 0.8em; accent-color: var(--color-accent)}
 """
 
@@ -66,8 +69,8 @@ def build_many_tab(page: Page) -> None:
     with gr.Column(elem_classes="leuk-many"):
         gr.Markdown(mark("many_intro"))
         with gr.Row():
-            files = upload_list(label=mark("many_files"), file_count="multiple", height=150)
-            folder = upload_list(label=mark("many_folder"), file_count="directory", height=150)
+            files = upload_list(label=mark("many_files"), file_count="multiple", height=150, min_width=260)
+            folder = upload_list(label=mark("many_folder"), file_count="directory", height=150, min_width=260)
         examples = sorted(EXAMPLES.glob("*.png"))
         example = gr.Button(mark("many_examples"), size="sm", visible=bool(examples), min_width=60)
         with gr.Row():
@@ -198,45 +201,23 @@ def build_many_tab(page: Page) -> None:
     private: dict[str, Any] = {"api_visibility": "private"}
     quick: dict[str, Any] = {**private, "queue": False, "show_progress": "hidden"}
     # A budget of their own: two long runs must not keep everybody else from classifying one field.
-    start.click(
-        classify,
-        [files, folder, language, state],
-        [status, *shown],
-        show_progress="minimal",
-        show_progress_on=status,
-        concurrency_id="many",
-        concurrency_limit=1,
+    run: dict[str, Any] = {
         **private,
-    )
+        "fn": classify,
+        "inputs": [files, folder, language, state],
+        "outputs": [status, *shown],
+        "show_progress": "minimal",
+        "show_progress_on": status,
+        "concurrency_id": "many",
+        "concurrency_limit": 1,
+    }
+    start.click(**run)
+    example.click(hand_in_examples, None, files, **quick).then(**run)
     stop.click(halt, None, None, **quick)
     clear.click(erase, [files, folder, language, state], [files, folder, status, *shown], **quick)
-    example.click(hand_in_examples, None, files, **quick)
     table.select(choose_row, [state, language], chosen, **quick)
     gallery.select(choose_picture, [state, language], chosen, **quick)
     language.change(say_again, [state, language], [status, *shown], show_progress="hidden", **private)
-
-
-def received(payload: ListFiles | FileData | None) -> list[Upload] | None:
-    """Give what was handed in, with the names it had; Gradio's own way leaves an empty file behind for each.
-
-    Args:
-        payload: Files in Gradio's upload folder.
-    """
-    if payload is None:
-        return None
-    given = payload.root if isinstance(payload, ListFiles) else [payload]
-    return [Upload(Path(file.path), Path(file.orig_name or file.path).name) for file in given]
-
-
-def upload_list(**settings: Any) -> gr.File:
-    """Make a `gr.File` that gives `Upload`s.
-
-    Args:
-        **settings: Arguments of `gr.File`.
-    """
-    component = gr.File(**settings)
-    component.preprocess = received  # type: ignore[method-assign, assignment]
-    return component
 
 
 def _known(language: str | None) -> str:
