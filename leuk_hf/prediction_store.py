@@ -17,11 +17,13 @@ import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import IO, Any, TypeAlias
+from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 from leuk_hf.errors import LeukError
 from leuk_hf.files import replacing, write_json
-from leuk_hf.processes import Processes
+
+if TYPE_CHECKING:
+    from leuk_hf.processes import Processes
 
 Row: TypeAlias = dict[str, Any]
 

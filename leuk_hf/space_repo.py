@@ -198,12 +198,13 @@ lymphoblastic leukemia (B-ALL), Early Pre-B, Pre-B, Pro-B, and shows where the n
 
 - It serves {model} has the results and the limits.
 - On the public data set, fields of one hospital, networks trained the usual way read stain and background rather than
-  leukocytes. A red spot on a cell does not prove that the cell decided.
+  leukocytes. A bright spot on a cell does not prove that the cell decided.
 - Do not upload images that could identify a patient. Uploads are deleted after about an hour.
 - The examples are drawn by a program; they are not specimens.
 
 As a program: `gradio_client.Client("<this Space>").predict(image=gradio_client.handle_file("field.png"),
-api_name="/predict")` gives the probabilities of the classes, the overlay and the verdict in words.
+api_name="/predict")` gives the probabilities of the classes, the prediction set, the verdict in words, and whether and
+why the image is refused; `/explain` and `/predict_batch` are on the page "For programmers".
 
 To change the Space, change the source and run its `scripts/push_space.py` again; this README is made by it.
 """
