@@ -71,5 +71,8 @@ CSS = """
 [dir=rtl] .prose code, [dir=rtl] pre {direction: ltr; unicode-bidi: isolate}
 [role=tab].selected {color: var(--primary-700) !important}
 .dark [role=tab].selected {color: var(--primary-300) !important}
+/* Gradio measures the tabs' names in a row that nobody sees; right-to-left it would widen the page. */
+[dir=rtl] .tab-wrapper, [dir=rtl] .tab-container {height: auto !important}
+[dir=rtl] .tab-container {flex-wrap: wrap !important; overflow-x: auto !important}
 @media (max-width: 640px) {.gradio-container {padding: 0.4em !important}}
 """
