@@ -23,7 +23,7 @@ def main(arguments: list[str]) -> int:
         from leuk_hf.backends import load_predictor
         from leuk_hf.space.page import build_page, launch_settings
 
-        source, revision, backend = options.model, options.revision, "auto"
+        source, revision, backend, pin = options.model, options.revision, "auto", None
         if source is None and (pin := read_pin(Path(__file__).parent)):
             # Such a Space has nothing but torch: looking for a graph would only be a request to the Hub.
             source, revision, backend = pin.model, revision or pin.revision, "torch"
@@ -31,7 +31,8 @@ def main(arguments: list[str]) -> int:
         # Visitors need not know where a folder lies on this machine.
         name = "/".join(Path(source or "shipped checkpoint").parts[-2:])
         options = dataclasses.replace(options, model=source, revision=revision)
-        demo = build_page(predictor, model_name=name, revision=revision, options=options)
+        pinned = pin is not None and revision == pin.revision
+        demo = build_page(predictor, model_name=name, revision=revision, options=options, is_preloaded=pinned)
         demo.launch(auth=logins, **launch_settings(options))
     except (LeukError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import torch
 
 CONFIG_NAME = "config.json"
+RESULTS_NAME = "results.json"
 WEIGHTS_NAME = "model.safetensors"
 SCHEMA_VERSION = 1
 VIEWS = ("field", "leukocytes")

@@ -29,7 +29,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from leuk_hf.checkpoint_io import CONFIG_NAME, WEIGHTS_NAME
+from leuk_hf.checkpoint_io import CONFIG_NAME, RESULTS_NAME, WEIGHTS_NAME
 from leuk_hf.errors import HubError
 from leuk_hf.files import replacing
 from leuk_hf.hub import plain_errors
@@ -153,10 +153,11 @@ def find_pin(model: str, revision: str | None = None, *, token: str | None = Non
         info = huggingface_hub.HfApi(token=token).model_info(model, revision=revision)
     if info.private:
         raise HubError(f"{model} is private, and a Space preloads only public models; make it public, or leave it out")
-    lacking = {CONFIG_NAME, WEIGHTS_NAME} - {file.rfilename for file in info.siblings or ()}
+    names = {file.rfilename for file in info.siblings or ()}
+    lacking = {CONFIG_NAME, WEIGHTS_NAME} - names
     if lacking:
         raise HubError(f"{model} has no {' and no '.join(sorted(lacking))}; push a checkpoint there first")
-    return Pin(model, str(info.sha))
+    return Pin(model, str(info.sha), has_results=RESULTS_NAME in names)
 
 
 def _content(path: Path) -> bytes:
@@ -183,7 +184,8 @@ def _card(readme: Path, hardware: str, pin: Pin | None) -> str:
     model = f"the checkpoint in `{_CHECKPOINT}`; its [card]({_CHECKPOINT}/{CARD_NAME})"
     if pin is not None:
         data["models"] = [pin.model]
-        data["preload_from_hub"] = [f"{pin.model} {CONFIG_NAME},{WEIGHTS_NAME} {pin.revision}"]
+        names = (CONFIG_NAME, WEIGHTS_NAME, *([RESULTS_NAME] if pin.has_results else []))
+        data["preload_from_hub"] = [f"{pin.model} {','.join(names)} {pin.revision}"]
         model = f"[{pin.model}](https://huggingface.co/{pin.model}) at commit `{pin.revision}`; its card"
     settings = SpaceCardData(**data).to_yaml(original_order=list(data))
     return marked(f"---\n{settings}\n---\n\n{_TEXT.format(model=model)}")

@@ -23,7 +23,12 @@ CSS = theme.CSS + classify.CSS + audit_panel.CSS + many.CSS + trust.CSS + progra
 
 
 def build_page(
-    model: Predictor | LeukDenseNet, *, model_name: str, revision: str | None = None, options: Options | None = None
+    model: Predictor | LeukDenseNet,
+    *,
+    model_name: str,
+    revision: str | None = None,
+    options: Options | None = None,
+    is_preloaded: bool = False,
 ) -> gr.Blocks:
     """Lay out the page around a predictor.
 
@@ -32,11 +37,12 @@ def build_page(
         model_name: What to call the checkpoint on the page.
         revision: Of a model on the Hub.
         options: How the demo is served.
+        is_preloaded: Whether all files of the model that there are lie in the cache.
     """
     predictor = as_predictor(model)
     # Uploads and results older than an hour are deleted, looked for every five minutes.
     with gr.Blocks(title="leuk_hf: B-ALL subtypes on blood smears", delete_cache=(300, 3600)) as demo:
-        page = Page(predictor, model_name, revision, options or Options(), language_value())
+        page = Page(predictor, model_name, revision, options or Options(), language_value(), is_preloaded)
         with gr.Row(elem_classes="leuk-header"):
             gr.Markdown("# leuk_hf", elem_classes="leuk-title")
             language_switch()

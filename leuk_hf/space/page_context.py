@@ -23,6 +23,7 @@ class Page:
         options: How the demo is served.
         language: Holds "en" or "fa"; an input of every event whose answer has words, and its `change` tells that the
             visitor has chosen another.
+        is_preloaded: Whether all files of the model that there are lie in the cache: then the Hub is never asked.
     """
 
     predictor: Predictor
@@ -30,6 +31,7 @@ class Page:
     revision: str | None
     options: Options
     language: gr.Textbox
+    is_preloaded: bool = False
 
     @property
     def model_events(self) -> dict[str, Any]:

@@ -20,6 +20,7 @@ class Pin:
         model: "owner/name".
         revision: The commit, 40 hexadecimal digits: a branch or a tag may come to mean something else, and asking
             the Hub what it means takes a request at every start.
+        has_results: Whether the repository is known to have a results.json, which is preloaded then.
 
     Raises:
         CheckpointError: If the revision is no commit, or the model's name no name.
@@ -27,6 +28,7 @@ class Pin:
 
     model: str
     revision: str
+    has_results: bool = False
 
     def __post_init__(self) -> None:
         if not (isinstance(self.model, str) and re.fullmatch(r"[\w.\-]+/[\w.\-]+", self.model)):

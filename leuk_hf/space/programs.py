@@ -16,9 +16,7 @@ client = Client("{ADDRESS}")
 answer = client.predict(image=handle_file("field.png"), api_name="/predict")
 print(answer["verdict"], answer["probabilities"])
 
-overlay, heatmap, evidence = client.predict(
-    image=handle_file("field.png"), target="Pre-B", api_name="/explain"
-)
+overlay, heatmap, evidence = client.predict(image=handle_file("field.png"), target="Pre-B", api_name="/explain")
 print(overlay, heatmap, evidence["cells"][:3])
 
 rows = client.predict(files=[handle_file("field.png")], api_name="/predict_batch")

@@ -9,12 +9,11 @@ from typing import Any
 
 import gradio as gr
 
-from leuk_hf.checkpoint_io import find
+from leuk_hf.checkpoint_io import RESULTS_NAME, find
 from leuk_hf.errors import CheckpointError
 from leuk_hf.space import charts, trust_page
 from leuk_hf.space.page_context import Page
 
-RESULTS_NAME = "results.json"
 UNREADABLE: Mapping[str, Any] = {"protocols": None}  # the page says of it what it says of any file of another form
 CSS = charts.CSS + trust_page.CSS
 
@@ -25,7 +24,9 @@ def build_trust_tab(page: Page) -> gr.HTML:
     Args:
         page: Whose tab it is.
     """
-    results = results_of(page.options.model, page.predictor.identity, revision=page.revision)
+    results = results_of(
+        page.options.model, page.predictor.identity, revision=page.revision, is_preloaded=page.is_preloaded
+    )
 
     def write(language: str) -> str:
         return trust_page.trust_html(results, model=page.model_name, language=language)
@@ -37,19 +38,25 @@ def build_trust_tab(page: Page) -> gr.HTML:
     return shown
 
 
-def results_of(source: str | Path | None, identity: str, *, revision: str | None = None) -> Mapping[str, Any] | None:
+def results_of(
+    source: str | Path | None, identity: str, *, revision: str | None = None, is_preloaded: bool = False
+) -> Mapping[str, Any] | None:
     """Read what was measured on a checkpoint.
 
     Args:
         source: As for `load_predictor`.
         identity: Of its predictor: figures that were measured on other weights are none of its own.
         revision: Of a Hub id.
+        is_preloaded: Whether a file that is not in the cache is known to be missing; the Hub is not asked then.
 
     Returns:
         Content of its results.json, whatever that is; None without one, or if it was measured on other weights.
     """
+    download: dict[str, Any] = {"local_files_only": True} if is_preloaded else {}
+    if revision:
+        download["revision"] = revision
     try:
-        path = find(source, RESULTS_NAME, **({"revision": revision} if revision else {}))
+        path = find(source, RESULTS_NAME, **download)
     except CheckpointError:
         return None
     if path is None:
