@@ -102,7 +102,7 @@ def publish_folder(
         raise HubError(f"there is no repository type {repo_type!r}; choose {', '.join(REPO_TYPES)}")
     if not folder.is_dir():
         raise HubError(f"{folder} is no folder; give the one to publish")
-    _check_tag(tag, create_pr)
+    _check_options(branch, tag, create_pr)
     api = _api(token)
     with plain_errors(repo_id):
         repo_id, is_new = _make_repo(api, repo_id, repo_type, private, space_hardware)
@@ -111,7 +111,7 @@ def publish_folder(
             api.create_branch(**place, branch=branch, exist_ok=True)
         info = api.repo_info(**place, revision=branch)
         _check_privacy(repo_id, info, private)
-        before = str(info.sha)
+        before: str | None = info.sha or None  # a Hub may make repositories without a first commit
         theirs = None if is_new or overwrite_card else edited_card(api, **place, revision=branch)
         if theirs is not None and (other := differing_metadata(theirs, folder / CARD_NAME, card_agrees_on)):
             raise HubError(
@@ -149,6 +149,7 @@ def check_access(
     *,
     repo_type: str = "model",
     private: bool | None = None,
+    branch: str | None = None,
     create_pr: bool = False,
     tag: str | None = None,
     token: str | None = None,
@@ -159,6 +160,7 @@ def check_access(
         repo_id: As for `publish_folder`, and so are the others.
         repo_type: One of `REPO_TYPES`.
         private: Whether the repository must be private.
+        branch: To commit to.
         create_pr: Whether a pull request is meant, which takes no right to write.
         tag: Of the commit.
         token: By default the one saved by `hf auth login`, or HF_TOKEN.
@@ -168,7 +170,7 @@ def check_access(
     """
     import huggingface_hub
 
-    _check_tag(tag, create_pr)
+    _check_options(branch, tag, create_pr)
     api = _api(token)
     with plain_errors(repo_id):
         huggingface_hub.utils.validate_repo_id(repo_id)
@@ -221,7 +223,9 @@ def _api(token: str | None) -> Any:
     return huggingface_hub.HfApi(token=token)
 
 
-def _check_tag(tag: str | None, create_pr: bool) -> None:
+def _check_options(branch: str | None, tag: str | None, create_pr: bool) -> None:
+    if create_pr and branch:
+        raise HubError(f"a pull request is for the main branch, not for {branch}; leave out one of the two")
     if create_pr and tag:
         raise HubError("a pull request has no commit to tag yet; merge it first, or leave out the tag")
 

@@ -44,11 +44,11 @@ def differing_metadata(card: Path, other: Path, names: Sequence[str]) -> list[st
 
 
 def _metadata(card: Path) -> dict[str, Any]:
-    from huggingface_hub import metadata_load
+    from huggingface_hub.repocard import metadata_load, yaml  # it lets the errors of yaml through
 
     try:
-        return metadata_load(card) or {}  # the Hub takes no card whose YAML is broken
-    except ValueError:  # a list, or a text
+        return metadata_load(card) or {}
+    except (ValueError, yaml.YAMLError):  # a list or a text; or broken, as git can push it
         return {}
 
 

@@ -184,8 +184,10 @@ def serving_requirements() -> str:
         declared = requires("leuk_hf") or []
     except PackageNotFoundError:
         declared = []
-    found = {re.split(r"[<>=!~;\[ ]", line, maxsplit=1)[0]: line.replace(" ", "") for line in declared}
-    lines = [found.get(name, name) for name in _SERVING]
+    # Names are declared with hyphens or underscores, as the tool that built the package likes.
+    names = (re.split(r"[<>=!~;\[ ]", line, maxsplit=1)[0].replace("_", "-").lower() for line in declared)
+    found = dict(zip(names, (line.replace(" ", "") for line in declared), strict=True))
+    lines = [found.get(name.replace("_", "-"), name) for name in _SERVING]
     # Servers have no display, for which opencv-python would need system libraries.
     return "\n".join(line.replace("opencv-python", "opencv-python-headless") for line in lines) + "\n"
 

@@ -121,6 +121,7 @@ def run(arguments: Arguments) -> str:
     where: dict[str, Any] = {
         "repo_type": "dataset",
         "private": arguments.private,
+        "branch": arguments.branch,
         "create_pr": arguments.create_pr,
         "tag": arguments.tag,
     }
@@ -132,7 +133,6 @@ def run(arguments: Arguments) -> str:
             folder,
             arguments.repo,
             message=f"Publish {held}",
-            branch=arguments.branch,
             obsolete=[IMAGE_PATTERN],
             overwrite_card=arguments.overwrite_card,
             card_agrees_on=("configs", "dataset_info"),  # by which datasets reads the table, or the images

@@ -54,6 +54,7 @@ def run(arguments: Arguments) -> str:
         raise HubError("there is no --repo; give owner/name, or --dry-run FOLDER")
     where: dict[str, Any] = {
         "private": arguments.private or None,
+        "branch": arguments.branch,
         "create_pr": arguments.create_pr,
         "tag": arguments.tag,
     }
@@ -73,7 +74,6 @@ def run(arguments: Arguments) -> str:
             folder,
             arguments.repo,
             message=arguments.message,
-            branch=arguments.branch,
             obsolete=OBSOLETE,
             overwrite_card=arguments.overwrite_card,
             **where,

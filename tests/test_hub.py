@@ -128,6 +128,12 @@ def test_a_card_edited_on_the_hub_is_kept(hub, client, folder):
     repo = hub.repo("model", "ada/net")
     assert kept["kept_card"] and kept["changed"]
     assert repo.files()["README.md"] == edited and repo.files()["config.json"] == b'{"new": 1}'
+    # By git anything can be pushed, also what no YAML is.
+    broken = b"---\nlicense: [mit\n---\nText"
+    hub.add_repo("model", "ada/net", {**repo.files(), "README.md": broken})
+    assert client.publish(folder)["kept_card"]
+    said = client.publish(folder, card_agrees_on=["license"])["error"]
+    assert said.startswith("README.md of ada/net was edited on the Hub and differs in license")
     replaced = client.publish(folder, overwrite_card=True)
     assert not replaced["kept_card"]
     assert hub.repo("model", "ada/net").files()["README.md"] == (folder / "README.md").read_bytes()
@@ -157,6 +163,7 @@ def test_private_branches_tags_and_pull_requests(hub, client, folder):
     proposed = client.publish(folder, create_pr=True)
     assert "/discussions/1" in proposed["url"] and repo.at().oid == before
     assert "no commit to tag" in client.publish(folder, create_pr=True, tag="v2")["error"]
+    assert "for the main branch, not for next" in client.publish(folder, create_pr=True, branch="next")["error"]
     dataset = client.publish(folder, repo_type="dataset")
     assert dataset["url"] == f"{hub.url}/datasets/ada/net" and ("dataset", "ada/net") in hub.repos
     space = client.publish(folder, "ada/demo", repo_type="space")
@@ -195,6 +202,7 @@ def test_what_can_be_known_before_a_folder_is_assembled(hub, client):
         ({"repo_id": "ada/open", "private": True}, "ada/open is public already; make it private"),
         ({"repo_id": "a/b/c"}, "'a/b/c' cannot be a repository's name"),
         ({"create_pr": True, "tag": "v1"}, "a pull request has no commit to tag yet"),
+        ({"create_pr": True, "branch": "next"}, "a pull request is for the main branch, not for next"),
     ):
         assert sentence in client.check(**options)
     hub.fail("GET /api/whoami-v2", status=429, times=100)

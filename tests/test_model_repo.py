@@ -75,6 +75,7 @@ def test_what_a_repository_holds(checkpoint, tmp_path):
         name.startswith(("leuk_hf/space/", "leuk_hf/checkpoint/")) or "__pycache__" in name for name in files
     )
     assert "gradio" not in files["requirements.txt"].decode() and "opencv-python-headless" in serving_requirements()
+    assert all(">=" in line and "<" in line for line in serving_requirements().splitlines())
     pixel_values = torch.zeros(1, 3, 64, 64)
     ours, theirs = (LeukDenseNet.from_pretrained(place) for place in (checkpoint, tmp_path / "repository"))
     assert torch.equal(ours(pixel_values), theirs(pixel_values))
