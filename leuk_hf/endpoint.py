@@ -89,8 +89,12 @@ def _parameters(data: Any) -> dict[str, Any]:
     top_k = given.get("top_k")
     if top_k is not None and (not isinstance(top_k, int) or isinstance(top_k, bool) or top_k < 1):
         raise LeukError(f"top_k is {top_k!r}; give a whole number of at least 1")
-    return {"top_k": top_k, "heatmap": bool(given.get("heatmap")), "target": given.get("target"),
-            "layer": given.get("layer")}  # fmt: skip
+    heatmap, target, layer = given.get("heatmap", False), given.get("target"), given.get("layer")
+    if not isinstance(heatmap, bool):
+        raise LeukError(f"heatmap is {heatmap!r}; give true or false")
+    if not heatmap and (target or layer):
+        raise LeukError("target and layer say what the heatmap explains; give heatmap: true, or leave them out")
+    return {"top_k": top_k, "heatmap": heatmap, "target": target, "layer": layer}
 
 
 def _bytes_of(value: Any) -> bytes | Image.Image:

@@ -224,6 +224,8 @@ answers = {
     "many": handler({"inputs": [text, "no image", "bm8gaW1hZ2U="]}),
     "none": handler({}),
     "top": handler({"inputs": text, "parameters": {"top_k": 0}}),
+    "word": handler({"inputs": text, "parameters": {"heatmap": "false"}}),
+    "unused": handler({"inputs": text, "parameters": {"target": "Pro-B"}}),
     "unknown": handler({"inputs": text, "parameters": {"colour": "red"}}),
     "class": handler({"inputs": text, "parameters": {"heatmap": True, "target": "Cat"}}),
 }
@@ -255,6 +257,8 @@ def test_the_handler_answers_from_the_folder_alone(checkpoint, tmp_path):
     assert answers["many"][0] == answers["one"]
     assert "not base64" in answers["many"][1]["error"] and "error" in answers["many"][2]
     assert 'no "inputs"' in answers["none"]["error"] and "top_k is 0" in answers["top"]["error"]
+    assert answers["word"]["error"] == "heatmap is 'false'; give true or false"
+    assert answers["unused"]["error"].startswith("target and layer say what the heatmap explains")
     assert "'colour'" in answers["unknown"]["error"] and "Cat" in answers["class"]["error"]
 
 
