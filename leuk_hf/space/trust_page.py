@@ -111,7 +111,7 @@ def _shown(value: float | str | Mapping[str, Any], language: str | None) -> str:
         return f"<bdi>{html.escape(translated(value, language))}</bdi>"
     if isinstance(value, Mapping):
         return figure(value)
-    return percent(value) if isinstance(value, float) else str(value)
+    return percent(value) if isinstance(value, float) else html.escape(str(value))
 
 
 def _right(results: Mapping[str, Any], words: Say) -> str:
@@ -228,7 +228,7 @@ def _audits(results: Mapping[str, Any], words: Say, language: str | None) -> Ite
     for report in results.get("audit", {}).values():
         if "rows" not in report:
             continue
-        parts = [f"<h2>{words('audit')}</h2><p>{words('audit_words', fields=report['num_fields'])}</p>"]
+        parts = [f"<h2>{words('audit')}</h2><p>{words('audit_words', fields=int(report['num_fields']))}</p>"]
         for story in stories_of(report):
             value_heading = words("changed" if story.key == "move" else "balanced")
             headings = [words("change"), words("as_expected"), value_heading, words("refused")]
