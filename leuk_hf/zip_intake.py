@@ -38,25 +38,36 @@ def zip_candidates(path: Path, name: str, limits: IntakeLimits, stack: contextli
         limits: What is refused.
         stack: Closes the archive.
     """
+    with contextlib.ExitStack() as own:
+        candidates = _listed(path, name, limits, own)
+        if not isinstance(candidates, Candidate):
+            stack.enter_context(own.pop_all())
+            return candidates
+    # What is refused is closed at once: thousands of them would use up the server's files and memory.
+    return [candidates]
+
+
+def _listed(path: Path, name: str, limits: IntakeLimits, stack: contextlib.ExitStack) -> list[Candidate] | Candidate:
+    """List the entries, or give one candidate that says why the archive is refused."""
     directory_bytes = limits.files * _DIRECTORY_BYTES
     try:
         source = stack.enter_context(_DirectoryReader(path, directory_bytes))
         archive = stack.enter_context(zipfile.ZipFile(source))
     except _TooMuchError:
-        return [refused(name, f"lists far more than {limits.files:,} files; split it")]
+        return refused(name, f"lists far more than {limits.files:,} files; split it")
     except _DAMAGES as error:
-        return [refused(name, f"is a damaged zip archive ({one_line(error)}); pack it again")]
+        return refused(name, f"is a damaged zip archive ({one_line(error)}); pack it again")
     source.is_open = True
     entries = [entry for entry in archive.infolist() if not _is_folder(entry) and not is_system_file(entry.filename)]
     if len(entries) > limits.files:
-        return [refused(name, f"holds {len(entries):,} files (at most {limits.files:,}); split it")]
+        return refused(name, f"holds {len(entries):,} files (at most {limits.files:,}); split it")
     if not entries:
-        return [refused(name, "is an empty zip archive; pack the images into it")]
+        return refused(name, "is an empty zip archive; pack the images into it")
     entries.sort(key=lambda entry: entry.filename)
     faults = {id(entry): _fault(entry, limits) for entry in entries}
     total = sum(entry.file_size for entry in entries if faults[id(entry)] is None)
     if total > limits.total_bytes:
-        return [refused(name, f"unpacks to {_megabytes(total)} (at most {_megabytes(limits.total_bytes)}); split it")]
+        return refused(name, f"unpacks to {_megabytes(total)} (at most {_megabytes(limits.total_bytes)}); split it")
     return [_candidate(archive, entry, name, faults[id(entry)]) for entry in entries]
 
 

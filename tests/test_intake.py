@@ -254,3 +254,17 @@ def test_nothing_is_left_behind(archive, png, tmp_path, monkeypatch):
     sentences(upload)
     assert list(empty.iterdir()) == []
     assert [path.name for path in Path(tmp_path).iterdir() if path.is_file()] == ["case.zip"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="open files are counted by Linux's /proc")
+def test_refused_archives_do_not_stay_open(tmp_path):
+    for name, entries in (("empty.zip", 0), ("full.zip", 4)):
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            for number in range(entries):
+                archive.writestr(f"{number}.png", b"x")
+    uploads = [Upload(tmp_path / name, name) for name in ("empty.zip", "full.zip")]
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with open_uploads(uploads, IntakeLimits(files=3)) as candidates:
+        assert len(candidates) == 2 and len(list(Path("/proc/self/fd").iterdir())) == before
+    with open_uploads(uploads[1:], IntakeLimits(files=4)):
+        assert len(list(Path("/proc/self/fd").iterdir())) == before + 1
