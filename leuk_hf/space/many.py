@@ -61,6 +61,7 @@ def build_many_tab(page: Page) -> None:
     """
     predictor, language = page.predictor, page.language
     stopping: set[str | None] = set()  # sessions that have pressed Stop
+    erasing: set[str | None] = set()  # sessions that have pressed Clear
 
     @on_gpu
     def run_network(pixel_values: np.ndarray) -> Outputs:
@@ -140,6 +141,7 @@ def build_many_tab(page: Page) -> None:
             return
         _forget(previous)
         stopping.discard(session)
+        erasing.discard(session)
         cache = Path(gallery.GRADIO_CACHE)
         delete_older(cache, KEPT_SECONDS)
         yield {status: _spoken("many_busy", words), results: gr.Column(visible=False), state: None}
@@ -155,12 +157,14 @@ def build_many_tab(page: Page) -> None:
                     if session in stopping:
                         break
                     yield {status: _progress(run, words)}
+                if session in erasing:  # what is deleted must not come back
+                    return
                 for number in run.pictured:  # what Gradio's own clearing up deletes
                     gallery.temp_files.add(str(run.field_path(number)))
                 done, is_shown = show(run, words), True
                 yield {status: _outcome(run, words), **done}
             finally:
-                if not is_shown:  # the visitor has left
+                if not is_shown:  # the visitor has left, or wants it gone
                     run.delete()
 
     def halt(request: gr.Request) -> None:
@@ -174,6 +178,7 @@ def build_many_tab(page: Page) -> None:
         request: gr.Request,
     ) -> dict[Any, Any]:
         stopping.add(request.session_hash)
+        erasing.add(request.session_hash)
         _forget(run)
         for upload in (*(given or ()), *(inside or ())):
             upload.path.unlink(missing_ok=True)
