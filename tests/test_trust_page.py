@@ -193,3 +193,10 @@ def test_tables_and_diagram():
     bins = [{"num_fields": 10, "confidence": 0.5, "accuracy": 1.0}]
     drawn = reliability_diagram(bins, label="<l>", across="a", up="u")
     assert '<circle cx="174.0" cy="14.0" r="4"/>' in drawn and 'aria-label="&lt;l&gt;"' in drawn
+
+
+def test_figures_of_other_weights_are_left_out(tmp_path):
+    content = {"audit": {"own": {"identity": "a"}, "other": {"identity": "b"}, "odd": {"identity": ["a"]}}, "data": {}}
+    (tmp_path / "results.json").write_text(json.dumps(content), encoding="utf-8")
+    assert results_of(tmp_path, "a") == {"audit": {"own": {"identity": "a"}}, "data": {}}
+    assert results_of(tmp_path, "c") is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,8 @@ def results_of(
         is_preloaded: Whether a file that is not in the cache is known to be missing; the Hub is not asked then.
 
     Returns:
-        Content of its results.json, whatever that is; None without one, or if it was measured on other weights.
+        Content of its results.json, without what says that it was measured on other weights; None without one, or if
+        nothing is left of what names its weights.
     """
     download: dict[str, Any] = {"local_files_only": True} if is_preloaded else {}
     if revision:
@@ -67,14 +68,20 @@ def results_of(
         return UNREADABLE
     if not isinstance(results, dict):
         return UNREADABLE
-    measured = _identities(results)
-    return results if identity in measured or not measured else None
+    own = {
+        name: {key: entry for key, entry in section.items() if _identity(entry) in (None, identity)}
+        if isinstance(section, dict)
+        else section
+        for name, section in results.items()
+    }
+    return own if identity in _identities(own) or not _identities(results) else None
 
 
 def _identities(results: Mapping[str, Any]) -> set[str]:
-    def entries() -> Iterator[Any]:
-        for section in results.values():
-            if isinstance(section, dict):
-                yield from section.values()
+    sections = (section for section in results.values() if isinstance(section, dict))
+    return {name for section in sections for entry in section.values() if (name := _identity(entry)) is not None}
 
-    return {entry["identity"] for entry in entries() if isinstance(entry, dict) and "identity" in entry}
+
+def _identity(entry: Any) -> str | None:
+    """Give the weights that an entry says it was measured on; None if it says nothing of them."""
+    return str(entry["identity"]) if isinstance(entry, dict) and "identity" in entry else None

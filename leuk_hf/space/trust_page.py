@@ -86,7 +86,7 @@ def trust_html(results: Mapping[str, Any] | None, *, model: str, language: str |
             _data(results, words),
             _made(results, words),
         ]
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError):
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError):
         # A file from elsewhere must not keep the whole demo from starting.
         return _framed(language, f"{title}<p>{words('unreadable', model=shown_model)}</p>")
     return _framed(language, *(section for section in sections if section))
