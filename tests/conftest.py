@@ -25,6 +25,7 @@ from leuk_hf.preprocessing import Preprocessor
 from leuk_hf.synthetic import write_smears
 
 if TYPE_CHECKING:
+    from gradio_client import Client
     from loopback_hub import LoopbackHub
 
 atexit.register(shutil.rmtree, os.environ["HF_HOME"], ignore_errors=True)
@@ -54,3 +55,20 @@ def loopback_hub() -> Iterator[LoopbackHub]:
 
     with LoopbackHub() as hub:
         yield hub
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """The address of a page around a tiny network, one for each file of tests."""
+    from running_page import running_page
+
+    with running_page() as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def client(address: str) -> Client:
+    """A program that calls the page."""
+    from gradio_client import Client
+
+    return Client(address, verbose=False, analytics_enabled=False)

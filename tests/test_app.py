@@ -5,20 +5,8 @@ import threading
 import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
-from running_page import running_page
 
 from leuk_hf.synthetic import render_smear
-
-
-@pytest.fixture(scope="module")
-def address():
-    with running_page() as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-def client(address):
-    return Client(address, verbose=False, analytics_enabled=False)
 
 
 @pytest.fixture

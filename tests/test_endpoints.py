@@ -10,27 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gradio_client import Client, handle_file
+from gradio_client import handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
-from running_page import running_page
 
 from leuk_hf.space.endpoints import verdict
 from leuk_hf.space.programs import ADDRESS, CURL, PYTHON
 from leuk_hf.synthetic import render_smear
 
 ROOT = Path(__file__).parent.parent
-
-
-@pytest.fixture(scope="module")
-def address():
-    with running_page() as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-def client(address):
-    return Client(address, verbose=False, analytics_enabled=False)
 
 
 @pytest.fixture
