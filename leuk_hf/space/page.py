@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 CSS = theme.CSS + classify.CSS + audit_panel.CSS + many.CSS + trust.CSS + programs.CSS
 
+# Gradio keeps the last results of so many visits in memory, a few hundred kilobytes each; its default is 10,000.
+SESSIONS = 256
+
 
 def build_page(
     model: Predictor | LeukDenseNet,
@@ -89,6 +92,7 @@ def launch_settings(options: Options) -> dict[str, Any]:
         "head": HEAD,
         "i18n": I18N,
         "max_file_size": options.max_upload,
+        "state_session_capacity": SESSIONS,
         "run_history": False,
         "enable_monitoring": False,
         "footer_links": ["api", "settings"],

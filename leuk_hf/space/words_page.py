@@ -8,8 +8,9 @@ TEXTS = {
             " evidence."
         ),
         "page_notice": (
-            "**For research and teaching only. Not a medical device, not for diagnosis.** Images are not kept: uploads"
-            " are deleted after about an hour, and nothing is recorded of who sent what."
+            "**For research and teaching only. Not a medical device, not for diagnosis.** Uploads and files"
+            " made of them are deleted after about an hour; the last results of a visit may stay in the server's"
+            " memory until other visits take its place. This program records nothing of who sent what."
         ),
         "page_other_language": "فارسی",
         "page_tab_classify": "One field",
@@ -29,8 +30,9 @@ TEXTS = {
             " را کجا یافته است."
         ),
         "page_notice": (
-            "**فقط برای پژوهش و آموزش. این برنامه ابزار پزشکی نیست و برای تشخیص به کار نمی‌رود.** تصویرها نگه داشته"
-            " نمی‌شوند: پرونده‌های بارگذاری‌شده پس از حدود یک ساعت پاک می‌شوند و ثبت نمی‌شود چه کسی چه فرستاده است."
+            "**فقط برای پژوهش و آموزش. این برنامه ابزار پزشکی نیست و برای تشخیص به کار نمی‌رود.** پرونده‌های"
+            " بارگذاری‌شده و آنچه از آن‌ها ساخته می‌شود پس از حدود یک ساعت پاک می‌شوند؛ آخرین نتیجه‌های هر بازدید شاید تا"
+            " آمدن بازدیدهای دیگر در حافظهٔ سرور بماند. این برنامه ثبت نمی‌کند چه کسی چه فرستاده است."
         ),
         "page_other_language": "English",
         "page_tab_classify": "یک میدان دید",
