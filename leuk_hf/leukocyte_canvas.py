@@ -157,8 +157,10 @@ def change_appearance(field: np.ndarray, leukocytes: np.ndarray, generator: np.r
     if chance < _GREY:
         return perturbations.grey(changed)
     if chance < _GREY + _ALONE:
-        rim = 2 * int(generator.integers(0, 4)) + 1
-        kept = cv2.dilate(leukocytes.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (rim, rim)))
+        # Whoever cuts leukocytes out cuts along other outlines: some lose their rim, others bring glass along.
+        rim = int(generator.integers(-3, 4))
+        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * abs(rim) + 1, 2 * abs(rim) + 1))
+        kept = (cv2.erode if rim < 0 else cv2.dilate)(leukocytes.astype(np.uint8), disc)
         return np.where(kept[..., None] > 0, changed, generator.integers(0, 256, 3, dtype=np.uint8))
     return changed
 
