@@ -17,7 +17,7 @@ from leuk_hf.protocol_tables import mean_and_spread, value_of
 from leuk_hf.training_config import DEFAULT, TrainConfig
 
 REFERENCE = "default"  # the variant without a change, which the others are compared with
-BASE: dict[str, Any] = {"image_size": 112, "num_epochs": 8}
+BASE: dict[str, Any] = {"image_size": 112, "num_epochs": 4}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +44,10 @@ ABLATIONS: dict[str, Ablation] = {
     "no change of optics": Ablation(
         "Do stain, light, focus and noise drawn at random help where colour is erased anyway?",
         {"augmentation": "none"},
+    ),
+    "outlines of the field as it is": Ablation(
+        "Is it worth cutting leukocytes out along the outlines found in other light, in grey and alone, too?",
+        {"appearances": 0},
     ),
     "no weight averaging": Ablation(
         "Does the moving average of the weights beat the weights of the last step?", {"weight_averaging": 0.0}
