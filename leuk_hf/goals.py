@@ -19,6 +19,7 @@ _PHOTOS_AND_TISSUE, _OTHER_SMEARS = ("natural_photos", "histology_he"), ("bccd",
 _DARKEST, _BRIGHTEST = "brightness x0.6", "brightness x1.4"
 _LIGHTS = (_DARKEST, "brightness x1.2", _BRIGHTEST)
 _UP, _DOWN = ">=", "<="
+PLAIN = "plain"  # the recipe whose figures are kept in the section `compared`
 
 Figure = dict[str, Any]
 
@@ -48,42 +49,53 @@ class Goal:
         return min(values) >= self.bar if self.direction == _UP else max(values) <= self.bar
 
 
-def goals_of(results: dict[str, Any]) -> tuple[Goal, ...]:
+def goals_of(results: dict[str, Any], recipe: str = "default") -> tuple[Goal, ...]:
     """Find the figures of every goal.
 
     Args:
         results: Content of a results.json.
+        recipe: Whose figures are taken where recipes were compared.
     """
     rows: dict[str, Any] = next(
         (report["rows"] for report in results.get("audit", {}).values() if "rows" in report), {}
     )
-    goals = [*_accuracy(results), *_audited(rows), *_calibrated(results), *_refused(results), *_explained(results)]
+    goals = [
+        *_accuracy(results, recipe),
+        *_audited(rows),
+        *_calibrated(results),
+        *_refused(results),
+        *_explained(results),
+    ]
     return tuple(goals)
 
 
 def goals_table(results: dict[str, Any]) -> str:
-    """Write the goals as Markdown.
+    """Write the goals as Markdown, what the recipe `plain` reaches beside what is reached here.
 
     Args:
-        results: Content of a results.json.
+        results: Content of a results.json; the figures of a checkpoint of `plain` are in `results["compared"]`.
     """
-    lines = ["| goal | bar | reached (95 % interval) | |", "|---|---|---|---|"]
+    plain = results.get("compared", {}).get(PLAIN, {})
+    comparisons = {key: entry for key, entry in results.get("protocols", {}).items() if is_comparison(entry)}
+    protocols = {**comparisons, **plain.get("protocols", {})}
+    beside = {goal.text: goal for goal in goals_of({**plain, "protocols": protocols}, PLAIN)}
+    lines = ["| goal | bar | `plain` | reached (95 % interval) | |", "|---|---|---|---|---|"]
     for goal in goals_of(results):
-        shown = "; ".join(f"{name} {_show(figure)}".strip() for name, figure in goal.figures.items())
         met = {True: "yes", False: "no", None: ""}[goal.is_met]
-        lines.append(f"| {goal.text} | {goal.direction} {goal.bar:g} | {shown or 'not measured'} | {met} |")
+        shown, compared = (_show_all(one) for one in (goal, beside[goal.text]))
+        lines.append(f"| {goal.text} | {goal.direction} {goal.bar:g} | {compared} | {shown} | {met} |")
     return "\n".join(lines)
 
 
-def _accuracy(results: dict[str, Any]) -> Iterator[Goal]:
+def _accuracy(results: dict[str, Any], name: str) -> Iterator[Goal]:
     protocols = results.get("protocols", {})
     for protocol, bar in (("grouped", 0.98), ("reference", 0.88)):
         figures: dict[str, Figure] = {}
         if protocol in protocols and not is_comparison(protocols[protocol]):
-            figures["this checkpoint"] = protocols[protocol]["metrics"]["balanced_accuracy"]
+            figures["one checkpoint"] = protocols[protocol]["metrics"]["balanced_accuracy"]
         for entry in protocols.values():
             if is_comparison(entry) and entry["protocol"] == protocol and not entry["without"]:
-                recipe = entry["recipes"].get("default")
+                recipe = entry["recipes"].get(name)
                 if recipe is not None:
                     figures[f"{recipe['num_runs']} run(s)"] = recipe["metrics"]["balanced_accuracy"]
         yield Goal(f"`{protocol}`: balanced accuracy", bar, _UP, figures)
@@ -156,6 +168,10 @@ def _explained(results: dict[str, Any]) -> Iterator[Goal]:
 def _complement(figure: Figure) -> Figure:
     interval = figure["interval"]
     return {"value": 1 - figure["value"], "interval": None if interval is None else [1 - interval[1], 1 - interval[0]]}
+
+
+def _show_all(goal: Goal) -> str:
+    return "; ".join(f"{name} {_show(figure)}".strip() for name, figure in goal.figures.items()) or "not measured"
 
 
 def _show(figure: Figure) -> str:

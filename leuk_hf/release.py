@@ -32,6 +32,7 @@ from leuk_hf.splits import fingerprint, read_split
 # The model card has all.
 README_SECTIONS = ("field", "leukocytes", "controls", "shortcuts")
 README_SPEED = ("inference", "training")
+_COMPARED = ("protocols", "audit", "calibration", "explanations")
 _ANY_WEIGHTS = r"inference \d+$|training$"
 
 
@@ -92,7 +93,7 @@ def release_checkpoint(
 
 
 def without_the_weights(path: Path) -> dict[str, Any]:
-    """Give what a results.json says of the data and of the speed of any weights, which new weights leave true.
+    """Give what a results.json says of the data, other weights and the speed of any, which new weights leave true.
 
     Args:
         path: Of the file, which may be missing.
@@ -106,6 +107,7 @@ def without_the_weights(path: Path) -> dict[str, Any]:
         "data": results.get("data", {}),
         "audit": {name: content for name, content in results.get("audit", {}).items() if name == BASELINES},
         "speed": {name: results["speed"][name] for name in results.get("speed", {}) if re.match(_ANY_WEIGHTS, name)},
+        "compared": results.get("compared", {}),
     }
     return {name: content for name, content in kept.items() if content}
 
@@ -121,6 +123,29 @@ def halve_precision(model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, (nn.Conv2d, nn.Linear)):
             module.half()
+
+
+def compare_with(path: Path, recipe: str, other: Path) -> None:
+    """Keep the figures of another checkpoint beside a checkpoint's own, in the section `compared`.
+
+    Args:
+        path: results.json of the checkpoint.
+        recipe: That of the other one.
+        other: results.json of the other one.
+
+    Raises:
+        DataError: If a file is missing, or the other one has no figures.
+    """
+    contents = []
+    for each in (path, other):
+        try:
+            contents.append(json.loads(each.read_text(encoding="utf-8")))
+        except (FileNotFoundError, ValueError) as error:
+            raise DataError(f"{each} is no results.json; evaluate the checkpoint first") from error
+    results, figures = contents
+    if not (kept := {name: figures[name] for name in _COMPARED if figures.get(name)}):
+        raise DataError(f"{other} has none of the sections {', '.join(_COMPARED)}; measure them first")
+    write_json(path, {**results, "compared": {**results.get("compared", {}), recipe: kept}})
 
 
 def refresh_documents(folder: Path, readme: Path, log: Path | None = None) -> None:

@@ -3,6 +3,7 @@
 To be run after an audit, for one; `scripts/release_checkpoint.py` does it by itself.
 
 python scripts/refresh_documents.py
+python scripts/refresh_documents.py --plain results/plain/results.json    # another checkpoint's figures beside them
 """
 
 from __future__ import annotations
@@ -22,11 +23,14 @@ class Arguments:
         folder: Of the checkpoint, with results.json.
         readme: Document whose tables are filled.
         log: Document whose table of goals is filled.
+        plain: results.json of a checkpoint of the recipe plain, to be kept beside the own figures; empty: the one
+            that was kept before.
     """
 
     folder: Path = Path("leuk_hf/checkpoint")
     readme: Path = Path("README.md")
     log: Path = Path("scripts/experiments/README.md")
+    plain: Path | None = None
 
 
 def main(arguments: list[str]) -> int:
@@ -36,10 +40,13 @@ def main(arguments: list[str]) -> int:
     except ModuleNotFoundError:
         print('error: tyro is not installed; run: pip install -e ".[scripts]"', file=sys.stderr)
         return 2
-    from leuk_hf.release import refresh_documents
+    from leuk_hf.goals import PLAIN
+    from leuk_hf.release import compare_with, refresh_documents
 
     parsed = tyro.cli(Arguments, args=arguments, description=__doc__, prog="scripts/refresh_documents.py")
     try:
+        if parsed.plain is not None:
+            compare_with(parsed.folder / "results.json", PLAIN, parsed.plain)
         refresh_documents(parsed.folder, parsed.readme, parsed.log)
     except (LeukError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -9,7 +9,7 @@ import pytest
 
 from leuk_hf.errors import DataError
 from leuk_hf.goals import goals_of, goals_table
-from leuk_hf.release import fill_goals
+from leuk_hf.release import compare_with, fill_goals
 
 ROOT = Path(__file__).parent.parent
 
@@ -82,10 +82,43 @@ def test_the_worst_figure_decides():
 def test_the_table_shows_figures_intervals_and_what_is_missing():
     lines = goals_table(RESULTS).splitlines()
     assert lines[2] == (
-        "| `grouped`: balanced accuracy | >= 0.98 | this checkpoint 0.985 (0.970-0.990); 3 run(s) 0.970 | no |"
+        "| `grouped`: balanced accuracy | >= 0.98 | not measured"
+        " | one checkpoint 0.985 (0.970-0.990); 3 run(s) 0.970 | no |"
     )
-    assert "| `reference`: balanced accuracy | >= 0.88 | not measured |  |" in lines
+    assert "| `reference`: balanced accuracy | >= 0.88 | not measured | not measured |  |" in lines
     assert all("not measured" in line for line in goals_table({}).splitlines()[2:])
+
+
+def test_the_recipe_plain_is_shown_beside(tmp_path):
+    compared = {"grouped, by recipe": RESULTS["protocols"]["grouped, by recipe"]}
+    recipes = {
+        "default": {"num_runs": 3, "metrics": {"balanced_accuracy": figure(0.97)}},
+        "plain": {"num_runs": 2, "metrics": {"balanced_accuracy": figure(0.99, 0.98, 1.0)}},
+    }
+    own = {"protocols": {"grouped, by recipe": {**compared["grouped, by recipe"], "recipes": recipes}}, "speed": {}}
+    other = {
+        "protocols": {"grouped": {"metrics": {"balanced_accuracy": figure(0.994)}}},
+        "audit": {"plain": {"rows": {"grey": row(0.3), "brightness x1.4": row(0.5)}}},
+        "speed": {"training": {}},
+    }
+    paths = tmp_path / "results.json", tmp_path / "plain.json"
+    for path, content in zip(paths, (own, other), strict=True):
+        path.write_text(json.dumps(content), encoding="utf-8")
+    compare_with(paths[0], "plain", paths[1])
+    results = json.loads(paths[0].read_text(encoding="utf-8"))
+    assert results == {**own, "compared": {"plain": {key: other[key] for key in ("protocols", "audit")}}}
+    lines = goals_table(results).splitlines()
+    assert lines[2] == (
+        "| `grouped`: balanced accuracy | >= 0.98 | one checkpoint 0.994; 2 run(s) 0.990 (0.980-1.000)"
+        " | 3 run(s) 0.970 | no |"
+    )
+    assert "| grey: accuracy | >= 0.9 | 0.300 (0.200-0.300) | not measured |  |" in lines
+    with pytest.raises(DataError, match=r"none\.json is no results\.json; evaluate the checkpoint first"):
+        compare_with(paths[0], "plain", tmp_path / "none.json")
+    paths[1].write_text("{}", encoding="utf-8")
+    with pytest.raises(DataError, match=r"plain\.json has none of the sections protocols, audit"):
+        compare_with(paths[0], "plain", paths[1])
+    assert json.loads(paths[0].read_text(encoding="utf-8")) == results
 
 
 def test_the_log_shows_the_goals_of_the_shipped_checkpoint():
