@@ -322,20 +322,20 @@ def test_the_default_recipe_trains_averages_and_keeps_the_segmenter(config):
 
 
 def test_a_resumed_default_run_ends_with_the_same_weights(config, tmp_path, monkeypatch):
-    from leuk_hf import training
+    from leuk_hf.training_run import TrainingRun
 
     whole = json.loads((config.output / "metrics.jsonl").read_text().splitlines()[-1])
     stopped = dataclasses.replace(config, output=tmp_path / "run")
     calls = []
 
-    def saving(self, save=training._Run._save_state):
+    def saving(self, save=TrainingRun._save_state):
         save(self)
         calls.append(1)
         if len(calls) == 3:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(training._Run, "_save_state", saving)
+        patched.setattr(TrainingRun, "_save_state", saving)
         train(stopped)
     train(dataclasses.replace(stopped, resume=True))
     again = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])

@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from leuk_hf import training
+from leuk_hf import training_run
 from leuk_hf.data import load_smears
 from leuk_hf.errors import CheckpointError, TrainingError
 from leuk_hf.model import LeukDenseNet
@@ -171,7 +171,7 @@ def test_progressive_resizing_resumes_to_the_same_weights(config, tmp_path, monk
 
 def stop_run_after(states, config, monkeypatch):
     """Stop a run as Ctrl+C does, once it has saved this many states."""
-    saved, save = [], training.save_state
+    saved, save = [], training_run.save_state
 
     def save_and_stop(*arguments):
         save(*arguments)
@@ -180,7 +180,7 @@ def stop_run_after(states, config, monkeypatch):
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(training, "save_state", save_and_stop)
+        patch.setattr(training_run, "save_state", save_and_stop)
         with pytest.raises(KeyboardInterrupt):
             train(config)
 
@@ -313,7 +313,7 @@ def test_resuming_with_another_group_table_is_refused(config, tmp_path, monkeypa
                  for row, path in enumerate(paths[label * 7 : label * 7 + 7])]  # fmt: skip
         table.write_text("\n".join(["file,group", *lines]) + "\n", encoding="utf-8")
 
-    save = training.save_state
+    save = training_run.save_state
 
     def save_and_stop(*arguments):
         save(*arguments)
@@ -321,10 +321,10 @@ def test_resuming_with_another_group_table_is_refused(config, tmp_path, monkeypa
 
     first, other = (0, 0, 1, 2, 3, 4, 5), (0, 1, 2, 3, 4, 5, 5)
     write_table(first)
-    monkeypatch.setattr(training, "save_state", save_and_stop)
+    monkeypatch.setattr(training_run, "save_state", save_and_stop)
     with pytest.raises(KeyboardInterrupt):
         train(config)
-    monkeypatch.setattr(training, "save_state", save)
+    monkeypatch.setattr(training_run, "save_state", save)
     before = {path.name: path.read_bytes() for path in output.iterdir() if path.is_file()}
     assert {"split.csv", "state.safetensors", "training.json"} <= set(before)
     write_table(other)  # a table of the same name that deals fields to other parts
