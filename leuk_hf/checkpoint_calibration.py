@@ -1,7 +1,7 @@
 """Filling a checkpoint with what turns scores into probabilities, sets and refusals.
 
-Shared contract: training fields fit the in-distribution score and, where that is wanted, the classifier; calibration
-fields fit temperature and quantiles and set the score's limit; both together set the limits of the input checks.
+Shared contract: training fields fit the in-distribution score; calibration fields fit temperature and quantiles and
+set the score's limit; both together set the limits of the input checks.
 Foreign images fit nothing. Beside every field a copy in another light (`relit`) tells the score what it must bear:
 without them it refused nearly every field that was 20 % brighter than usual, though it could be read as well as any.
 """
@@ -22,11 +22,10 @@ from leuk_hf.calibration import fit_temperature
 from leuk_hf.conformal import COVERAGE, fit_quantiles
 from leuk_hf.field_checks import FieldMeasures, fit_limits, passed_limits, refused_share
 from leuk_hf.in_distribution import DEFAULT_DIMS, InDistribution, fit_in_distribution
-from leuk_hf.last_layer import PENALTY, fit_classifier
 from leuk_hf.model import LeukDenseNet
 from leuk_hf.prediction import softmax
 from leuk_hf.score_comparison import Described, candidates, compare
-from leuk_hf.seen_fields import Seen, reclassified, rescored
+from leuk_hf.seen_fields import Seen, rescored
 
 Part = tuple[Seen, Seen, np.ndarray]  # fields, their copies in another light, labels int (N,)
 _SCORE_LIMIT = "lowest_in_distribution_score"
@@ -43,9 +42,6 @@ class Options:
         certainty: Share of draws of the calibration part in which the coverage is to hold; None: on average.
         seed: Of the copies in another light.
         batch_size: Fields per forward pass.
-        refit: Whether the classifier is fitted again, to whole training fields; None: if the network sees leukocytes
-            alone, as it was then trained mostly on canvases.
-        penalty: Of that fit, as in `fit_classifier`.
     """
 
     dims: int = DEFAULT_DIMS
@@ -54,8 +50,6 @@ class Options:
     certainty: float | None = 0.9
     seed: int = 0
     batch_size: int = 16
-    refit: bool | None = None
-    penalty: float = PENALTY
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -65,7 +59,7 @@ class Calibration:
     Args:
         model: A copy with everything filled in.
         report: JSON types, for results.json.
-        training: Of the part that the network was trained on, with this model's logits.
+        training: Of the part that the network was trained on.
         calibration: Of the part that was kept for this, likewise.
     """
 
@@ -95,19 +89,6 @@ def calibrate(
     """
     (known, known_relit, known_labels), (held, held_relit, held_labels) = training, calibration
     before = softmax(held.described.logits / model.temperature)
-    classifier: dict[str, torch.Tensor] = {}
-    refit = model.view == "leukocytes" if options.refit is None else options.refit
-    if refit:
-        weight, bias = fit_classifier(
-            known.described.features,
-            known_labels,
-            num_classes=len(model.class_names),
-            penalty=options.penalty,
-        )
-        classifier = {"classifier.weight": weight, "classifier.bias": bias}
-        known, known_relit, held, held_relit = (
-            reclassified(each, weight, bias) for each in (known, known_relit, held, held_relit)
-        )
     temperature = fit_temperature(held.described.logits, held_labels)
     probabilities = softmax(held.described.logits / temperature)
     quantiles = fit_quantiles(probabilities, held_labels, coverage=options.coverage, certainty=options.certainty)
@@ -145,13 +126,12 @@ def calibrate(
     )
     state_dict = {name: tensor for name, tensor in model.state_dict().items() if "in_distribution." not in name}
     scorer_state = {f"in_distribution.{name}": tensor for name, tensor in fitted.items()}
-    filled.load_state_dict(state_dict | classifier | scorer_state)
+    filled.load_state_dict(state_dict | scorer_state)
     report = {
         "temperature": temperature,
         "conformal_quantiles": list(quantiles),
         "refusal_limits": dataclasses.asdict(limits),
         **dataclasses.asdict(options),
-        "refit": refit,
         "num_training_fields": len(known_labels),
         "num_calibration_fields": len(held_labels),
         "calibration_part": {

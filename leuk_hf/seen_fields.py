@@ -89,18 +89,6 @@ def relit(image: Image.Image, generator: np.random.Generator) -> Image.Image:
     return Image.fromarray(field)
 
 
-def reclassified(seen: Seen, weight: torch.Tensor, bias: torch.Tensor) -> Seen:
-    """Give what was seen with the logits of another classifier.
-
-    Args:
-        seen: From `see`.
-        weight: float32 (K, C).
-        bias: (K,).
-    """
-    logits = seen.described.features @ weight.double().numpy().T + bias.double().numpy()
-    return dataclasses.replace(seen, described=dataclasses.replace(seen.described, logits=logits))
-
-
 def rescored(seen: Seen, scorer: InDistribution) -> tuple[FieldMeasures, ...]:
     """Give the measures with the score of another `InDistribution`.
 

@@ -12,7 +12,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from leuk_hf.errors import DataError, LeukError
 
@@ -40,8 +40,6 @@ class Arguments:
         coverage: Share of each class's fields whose prediction sets are to hold the class.
         certainty: Share of draws of the calibration part in which that is to be so; 0: on average over draws.
         fields: At most so many training fields, spread evenly; 0: all.
-        refit: Whether to fit the classifier again, to whole training fields: yes, no, or auto: if the network sees
-            leukocytes alone.
         seed: Of the copies in another light, and of the bootstrap.
         batch_size: Fields per forward pass.
     """
@@ -57,7 +55,6 @@ class Arguments:
     coverage: float = 0.95
     certainty: float = 0.9
     fields: int = 0
-    refit: Literal["auto", "yes", "no"] = "auto"
     seed: int = 0
     batch_size: int = 16
 
@@ -86,7 +83,6 @@ def run(arguments: Arguments, command: str) -> dict[str, Any]:
         certainty=arguments.certainty or None,
         seed=arguments.seed,
         batch_size=arguments.batch_size,
-        refit={"auto": None, "yes": True, "no": False}[arguments.refit],
     )
     source = arguments.model or checkpoint_io.checkpoint_source()
     model = LeukDenseNet.from_pretrained(source)
@@ -181,8 +177,6 @@ def _copy_companions(source: Any, output: Path) -> None:
 
 def _report(entry: dict[str, Any]) -> Iterator[str]:
     quantiles = ", ".join(format(quantile, ".4g") for quantile in entry["conformal_quantiles"])
-    if entry["refit"]:
-        yield "the classifier was fitted again, to whole training fields"
     yield f"temperature {entry['temperature']:.4f}; conformal quantiles {quantiles}"
     for name, value in entry["refusal_limits"].items():
         yield f"  {name:32s} {value if value is None else format(value, '.5g')}"
