@@ -15,7 +15,7 @@ import numpy as np
 
 from leuk_hf import perturbations
 
-_SHARES = {"as it is": 0.3, "taken away": 0.3, "on another background": 0.15, "alone": 0.13, "none": 0.12}
+_SHARES = {"as it is": 0.3, "taken away": 0.26, "on another background": 0.14, "alone": 0.2, "none": 0.1}
 _SHIFTS = 6  # shifted copies of the field that fill a hole
 
 
@@ -58,7 +58,7 @@ def draw_sample(pool: SamplePool, generator: np.random.Generator) -> tuple[np.nd
         kept = _widened(mask, int(generator.integers(1, 4)))
         field = np.where(kept[..., None], field, _empty_background(pool, generator))
     elif kind == "alone":
-        kept = _widened(mask, int(generator.integers(0, 3)))
+        kept = _widened(mask, int(generator.integers(0, 5)))
         field = np.where(kept[..., None], field, _flat_colour(generator))
     return _moved(_in_other_light(field, pool, generator), mask, generator)
 
