@@ -15,7 +15,7 @@ from torch.utils.data import Sampler
 
 from leuk_hf.augmentation import Augmentation, augment, build_augmentation, sample_seed
 from leuk_hf.field_cache import CachedFields
-from leuk_hf.leukocyte_canvas import Canvas, change_optics, draw_gap, turn_field
+from leuk_hf.leukocyte_canvas import Canvas, change_appearance, change_optics, draw_gap, turn_field
 from leuk_hf.preprocessing import Preprocessor
 
 NO_FIELD = -100  # in the place of a label: what torch's cross-entropy leaves out
@@ -59,7 +59,9 @@ class CanvasDataset(torch.utils.data.Dataset):
 
     Args:
         fields: Enhanced fields of the whole data set.
-        cells: uint8 (N, H, W), their leukocytes, numbered (`find_labels`).
+        cells: uint8 (A, N, H, W), their leukocytes in A appearances, numbered (`find_labels`). Half of the fields are
+            shown as they are or in changed optics, by the outlines found in them as they are; the others in one of
+            their other appearances, by those found in that.
         labels: Class index of each field.
         rows: Which of them, int (N,).
         fields_per_canvas: F, the most fields on one.
@@ -81,7 +83,7 @@ class CanvasDataset(torch.utils.data.Dataset):
         seed: int,
     ) -> None:
         self.fields, self.cells, self.rows, self.seed = fields, cells, rows, seed
-        self.fields_per_canvas, self.optics = fields_per_canvas, optics
+        self.fields_per_canvas, self.optics, self.appearance_seed = fields_per_canvas, optics, seed
         self.whole_field_share = whole_field_share
         self.labels = np.asarray(labels)[rows].tolist()
         of_class = np.asarray(self.labels)
@@ -99,11 +101,11 @@ class CanvasDataset(torch.utils.data.Dataset):
         index = draw % len(self.rows)
         if generator.random() < self.whole_field_share:
             labels[0], row = self.labels[index], int(self.rows[index])
-            whole = turn_field(self._shown(row, generator), self.cells[row], generator)
+            whole = turn_field(*self._shown(row, generator), generator)
             return torch.from_numpy(whole), torch.from_numpy(labels)
         for _ in range(2 * self.fields_per_canvas):  # fields without leukocytes must not keep it for ever
             row = int(self.rows[index])
-            if canvas.add(self._shown(row, generator), self.cells[row], generator):
+            if canvas.add(*self._shown(row, generator), generator):
                 labels[canvas.num_fields - 1] = self.labels[index]
             if canvas.is_full or canvas.num_fields == self.fields_per_canvas:
                 break
@@ -111,8 +113,34 @@ class CanvasDataset(torch.utils.data.Dataset):
             index = int(members[generator.integers(len(members))])
         return torch.from_numpy(canvas.pixels), torch.from_numpy(labels)
 
-    def _shown(self, row: int, generator: np.random.Generator) -> np.ndarray:
-        return change_optics(self.fields[row], generator) if self.optics else self.fields[row]
+    def _shown(self, row: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        if len(self.cells) > 1 and generator.random() < 0.5:
+            number = int(generator.integers(1, len(self.cells)))
+            # Where nothing was found, there is nothing to learn.
+            if self.cells[number, row].any():
+                field = appearance_of(self.fields, self.cells, row, number, seed=self.appearance_seed)
+                return field, self.cells[number, row]
+        field = self.fields[row]
+        return change_optics(field, generator) if self.optics else field, self.cells[0, row]
+
+
+def appearance_of(fields: CachedFields, labels: np.ndarray, row: int, number: int, *, seed: int) -> np.ndarray:
+    """Show a field as it is or, always in the same way, in one of its other appearances.
+
+    Args:
+        fields: Enhanced fields of the whole data set.
+        labels: Of their first appearance at least.
+        row: Which field.
+        number: Which appearance; 0: as it is.
+        seed: Decides the others.
+
+    Returns:
+        uint8 (H, W, 3).
+    """
+    if not number:
+        return fields[row]
+    generator = np.random.default_rng(sample_seed(seed, -number, row))
+    return change_appearance(fields[row], labels[0, row] > 0, generator)
 
 
 class EpochSampler(Sampler):

@@ -29,6 +29,7 @@ _LEVEL = (0.25, 0.65)  # at which it is cut: below one half it widens, above it 
 _CELLS = (3, 10)  # taken from a field, where it has so many
 _GAP = 2  # pixels between cells at least
 _WIDEST_GAP = 0.3  # of the canvas
+_GREY, _ALONE = 0.3, 0.25  # shares of other appearances
 _LUMA = np.array((0.299, 0.587, 0.114), dtype=np.float32)
 
 
@@ -141,6 +142,24 @@ def change_optics(field: np.ndarray, generator: np.random.Generator) -> np.ndarr
         changed = perturbations.noise(changed, generator.uniform(0, 12), generator)
     if chance() < 0.2:
         changed = perturbations.jpeg(changed, int(generator.integers(30, 90)))
+    return changed
+
+
+def change_appearance(field: np.ndarray, leukocytes: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Show a field in other optics and, at times, without its colours or its background.
+
+    Args:
+        field: uint8 (H, W, 3).
+        leukocytes: Its own, bool (H, W).
+        generator: Decides what is changed and how far.
+    """
+    changed, chance = change_optics(field, generator), generator.random()
+    if chance < _GREY:
+        return perturbations.grey(changed)
+    if chance < _GREY + _ALONE:
+        rim = 2 * int(generator.integers(0, 4)) + 1
+        kept = cv2.dilate(leukocytes.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (rim, rim)))
+        return np.where(kept[..., None] > 0, changed, generator.integers(0, 256, 3, dtype=np.uint8))
     return changed
 
 

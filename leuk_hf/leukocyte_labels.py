@@ -1,4 +1,9 @@
-"""The leukocytes of all fields of a run, found once by the network that the model brings."""
+"""The leukocytes of all fields of a run, found once by the network that the model brings.
+
+Shared contract: labels are uint8 (A, N, H, W): 0 outside and 1 to n on the cells of N fields in A appearances, the
+first as they are. In another light the network finds other outlines; a classifier that has only seen the best ones
+takes the difference for one of the cells.
+"""
 
 from __future__ import annotations
 
@@ -9,36 +14,42 @@ from tqdm.auto import tqdm
 from leuk_hf.cells import label_leukocytes
 from leuk_hf.class_activation import evaluating
 from leuk_hf.field_cache import CachedFields
-from leuk_hf.fields import to_pixel_values
+from leuk_hf.fields import appearance_of, to_pixel_values
 from leuk_hf.model import LeukDenseNet
 
 _BATCH = 16
 _MOST = 255  # cells of a field that are told apart
 
 
-def find_labels(model: LeukDenseNet, fields: CachedFields, *, progress: bool = False) -> np.ndarray:
+def find_labels(
+    model: LeukDenseNet, fields: CachedFields, *, appearances: int = 0, seed: int = 0, progress: bool = False
+) -> np.ndarray:
     """Number the leukocytes of every field.
 
     Args:
         model: Of view "leukocytes"; left as found.
         fields: Enhanced fields of the whole data set.
+        appearances: Other ones of each field (`appearance_of`).
+        seed: Decides them.
         progress: Show a bar.
 
     Returns:
-        uint8 (N, H, W): 0 outside, 1 to n on the cells.
+        uint8 (1 + appearances, N, H, W).
 
     Raises:
         ValueError: If the model sees the whole field.
     """
     device, size = next(model.parameters()).device, model.preprocessor.image_size
-    labels = np.zeros((len(fields), size, size), dtype=np.uint8)
+    labels = np.zeros((1 + appearances, len(fields), size, size), dtype=np.uint8)
+    starts = [(number, start) for number in range(1 + appearances) for start in range(0, len(fields), _BATCH)]
     with evaluating(model), torch.no_grad():
-        for start in tqdm(range(0, len(fields), _BATCH), desc="Leukocytes", unit="batch", disable=not progress):
-            batch = np.stack([fields[row] for row in range(start, min(start + _BATCH, len(fields)))])
+        for number, start in tqdm(starts, desc="Leukocytes", unit="batch", disable=not progress):
+            rows = range(start, min(start + _BATCH, len(fields)))
+            batch = np.stack([appearance_of(fields, labels, row, number, seed=seed) for row in rows])
             values = to_pixel_values(torch.from_numpy(batch).to(device), model.preprocessor, channels_last=False)
             found = model.find_leukocytes(values)
             if found is None:
                 raise ValueError("the model sees the whole field; give one of view leukocytes")
-            for row, mask in enumerate(found[:, 0].cpu().numpy() > 0.5, start):
-                labels[row] = np.minimum(label_leukocytes(mask), _MOST)
+            for row, mask in zip(rows, found[:, 0].cpu().numpy() > 0.5, strict=True):
+                labels[number, row] = np.minimum(label_leukocytes(mask), _MOST)
     return labels

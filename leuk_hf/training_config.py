@@ -39,6 +39,8 @@ class TrainConfig:
         fields_per_canvas: Most fields whose cells share a canvas, which networks that see leukocytes alone are trained
             on; in an epoch every field begins one. Validation is on whole fields.
         whole_field_share: Share of such a network's samples that are whole fields instead, in [0, 1].
+        appearances: Other appearances of each field (light, grey, leukocytes alone) in which such a network's
+            leukocytes are found anew, so that it learns from outlines as they are found there, too.
         balanced_sampling: Draw as many fields of each class.
         weight_averaging: Validate and keep the exponential moving average of the weights with this decay per step, in
             (0, 1); 0: the weights themselves.
@@ -97,6 +99,7 @@ class TrainConfig:
     output_stride: int | None = None
     fields_per_canvas: int = 8
     whole_field_share: float = 0.5
+    appearances: int = 0
     balanced_sampling: bool = False
     weight_averaging: float = 0.0
     optimizer: Literal["adam", "adamw"] = "adamw"
@@ -143,8 +146,11 @@ class TrainConfig:
                 raise TrainingError(f"{name} is {getattr(self, name)}; give at least 1")
         if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
             raise TrainingError(f"learning_rate is {self.learning_rate}; give a number above 0")
-        if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0) or (self.num_workers or 0) < 0:
-            raise TrainingError("weight_decay and num_workers must be at least 0")
+        if (
+            not (math.isfinite(self.weight_decay) and self.weight_decay >= 0)
+            or min(self.num_workers or 0, self.appearances) < 0
+        ):
+            raise TrainingError("weight_decay, num_workers and appearances must be at least 0")
         if not 0 <= self.seed < 2**32:
             raise TrainingError(f"seed is {self.seed}; give a whole number from 0 to {2**32 - 1}")
         if self.growth_rate < 1 or not self.block_config or min(self.block_config) < 1:

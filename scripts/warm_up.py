@@ -67,7 +67,7 @@ def run(arguments: Arguments, command: str) -> dict[str, Any]:
     model, _ = starting_model(config, CLASS_NAMES)
     dataset = without_decoding(load_smears(arguments.source, progress=True))
     fields = cached_fields(dataset, model.preprocessor, folder=arguments.cache, progress=True)
-    cells = find_labels(model, fields, progress=True)
+    cells = find_labels(model, fields, progress=True)[0]
     if not cells.any():
         raise DataError(f"no leukocyte was found in {arguments.source}; give stained smear fields")
     pool_first(model)

@@ -16,8 +16,8 @@ from safetensors.torch import load_file
 from leuk_hf.data import load_smears
 from leuk_hf.errors import DataError, TrainingError
 from leuk_hf.field_cache import CachedFields
-from leuk_hf.fields import NO_FIELD, CanvasDataset, EpochSampler
-from leuk_hf.leukocyte_canvas import Canvas, change_optics, draw_gap, turn_field
+from leuk_hf.fields import NO_FIELD, CanvasDataset, EpochSampler, appearance_of
+from leuk_hf.leukocyte_canvas import Canvas, change_appearance, change_optics, draw_gap, turn_field
 from leuk_hf.leukocyte_samples import SamplePool, draw_sample
 from leuk_hf.leukocyte_weights import LEUKOCYTE_WEIGHTS
 from leuk_hf.model import LeukDenseNet
@@ -86,7 +86,7 @@ def test_canvases_depend_on_the_key_alone_and_say_whose_cells_they_hold():
     cells = np.stack([(disc(40, 40, 10) > 0).astype(np.uint8)] * 6 + [np.zeros((96, 96), np.uint8)])
     fields = CachedFields(None, pixels=np.stack([FIELD] * 7))
     options = {"fields_per_canvas": 4, "whole_field_share": 0.0, "optics": True, "seed": 3}
-    dataset = CanvasDataset(fields, cells, [0, 0, 0, 1, 1, 2, 2], np.arange(7), **options)
+    dataset = CanvasDataset(fields, cells[None], [0, 0, 0, 1, 1, 2, 2], np.arange(7), **options)
     pixels, labels = dataset[0, 5]
     assert pixels.shape == (96, 96, 4) and labels.shape == (4,) and labels.dtype == torch.int64
     assert int(labels[0]) == 2 and int(pixels[..., 3].max()) == int((labels != NO_FIELD).sum())
@@ -122,12 +122,43 @@ def test_some_samples_are_whole_fields():
     fields = CachedFields(None, pixels=np.stack([FIELD] * 4))
     options = {"fields_per_canvas": 4, "optics": False, "seed": 0}
     for share, expected in ((0.0, 0), (1.0, 40), (0.25, 10)):
-        dataset = CanvasDataset(fields, cells, [0, 1, 2, 3], np.arange(4), whole_field_share=share, **options)
+        dataset = CanvasDataset(fields, cells[None], [0, 1, 2, 3], np.arange(4), whole_field_share=share, **options)
         samples = [dataset[epoch, 1] for epoch in range(40)]
         # A canvas is black where there is no cell, a field is not.
         whole = [(pixels, labels) for pixels, labels in samples if pixels[..., :3][pixels[..., 3] == 0].any()]
         assert abs(len(whole) - expected) <= (6 if 0 < share < 1 else 0)
         assert all(labels.tolist() == [1, NO_FIELD, NO_FIELD, NO_FIELD] for _, labels in whole)
+
+
+def test_half_of_the_fields_are_shown_in_another_appearance_with_the_cells_found_in_it():
+    # Another outline in each appearance: a disc as it is, a larger and a smaller one, and in the third nothing.
+    radii = (10, 14, 7)
+    cells = np.stack([(disc(40, 40, radius) > 0).astype(np.uint8)[None] for radius in radii])
+    cells = np.concatenate([cells, np.zeros_like(cells[:1])])
+    fields = CachedFields(None, pixels=FIELD[None])
+    options = {"fields_per_canvas": 1, "whole_field_share": 1.0, "optics": True, "seed": 5}
+    dataset = CanvasDataset(fields, cells, [0], np.arange(1), **options)
+    areas = np.array([int((dataset[epoch, 0][0][..., 3] > 0).sum()) for epoch in range(200)])
+    expected = np.array([np.pi * radius**2 for radius in radii])
+    nearest = np.abs(areas[:, None] - expected).argmin(axis=1)
+    counts = np.bincount(nearest, minlength=3)
+    # Of the three others the third shows nothing to learn from, and the field is shown as it is instead.
+    assert abs(counts[0] - 200 * (1 / 2 + 1 / 6)) < 24 and min(counts[1:]) > 200 / 6 - 18
+    first = appearance_of(fields, cells, 0, 1, seed=5)
+    assert np.array_equal(first, appearance_of(fields, cells, 0, 1, seed=5)) and not np.array_equal(first, FIELD)
+    assert not np.array_equal(first, appearance_of(fields, cells, 0, 2, seed=5))
+    assert np.array_equal(appearance_of(fields, cells, 0, 0, seed=5), FIELD)
+
+
+def test_other_appearances_lose_colour_or_background_at_times():
+    leukocytes = disc(40, 40, 14) > 0
+    shown = [change_appearance(FIELD, leukocytes, np.random.default_rng(seed)) for seed in range(200)]
+    grey = [
+        np.array_equal(field[..., 0], field[..., 1]) and np.array_equal(field[..., 1], field[..., 2])
+        for field in shown
+    ]
+    alone = [len(np.unique(field[:20, :20].reshape(-1, 3), axis=0)) == 1 for field in shown]
+    assert abs(np.mean(grey) - 0.3) < 0.1 and abs(np.mean(alone) - 0.25) < 0.1
 
 
 def test_each_field_on_a_canvas_has_its_own_logits():

@@ -352,7 +352,7 @@ def test_resuming_with_another_group_table_is_refused(config, tmp_path, monkeypa
         ({"block_config": (1, 1, 1, 1, 1), "image_size": 32}, "need at least 64"),
         ({"weights": "shipped"}, "for --weights scratch"),
         ({"sync_batch_norm": True}, "works on GPUs only"),
-        ({"num_workers": -1}, "num_workers must be at least 0"),
+        ({"num_workers": -1}, "num_workers and appearances must be at least 0"),
         ({"progressive_sizes": (32,), "image_size": 64}, "32; the last must be the image_size, 64"),
         ({"progressive_sizes": (48, 32)}, "48 32; give growing edges"),
         ({"progressive_sizes": (16, 32)}, "16 32; give growing edges of at least 32"),
