@@ -118,7 +118,9 @@ def train(config: TrainConfig, *, command: str | None = None) -> dict[str, Any]:
         raise TrainingError("networks that see leukocytes alone train at one size; leave out --progressive-sizes")
     if model.leukocytes is not None:
         model.leukocytes.requires_grad_(False)  # found beforehand, as they are in every later run of the model
-        cells = find_labels(model, fields, appearances=config.appearances, seed=config.seed, progress=bars)
+        cells = find_labels(
+            model, fields, parts["train"], appearances=config.appearances, seed=config.seed, progress=bars
+        )
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         if not resuming:

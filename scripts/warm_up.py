@@ -44,6 +44,7 @@ class Arguments:
 
 def run(arguments: Arguments, command: str) -> dict[str, Any]:
     """Fit, write the checkpoint and its record; gives the record."""
+    import numpy as np
     import torch
 
     from leuk_hf.data import load_smears, without_decoding
@@ -67,7 +68,7 @@ def run(arguments: Arguments, command: str) -> dict[str, Any]:
     model, _ = starting_model(config, CLASS_NAMES)
     dataset = without_decoding(load_smears(arguments.source, progress=True))
     fields = cached_fields(dataset, model.preprocessor, folder=arguments.cache, progress=True)
-    cells = find_labels(model, fields, progress=True)[0]
+    cells = find_labels(model, fields, np.arange(len(fields)), progress=True)[0]
     if not cells.any():
         raise DataError(f"no leukocyte was found in {arguments.source}; give stained smear fields")
     pool_first(model)
