@@ -38,7 +38,7 @@ class LeukocyteNetwork(nn.Module):
     def __init__(self, widths: Sequence[int] = WIDTHS) -> None:
         super().__init__()
         full, half, quarter, eighth = widths
-        # Halved by learning how: averages lose the grain of the chromatin, by which grey leukocytes are told from red cells.
+        # Halved by weights that are learned: averages lose the grain by which grey leukocytes are told from red cells.
         self.down0 = nn.Sequential(_convolution(3, full, stride=2), _convolution(full, full))
         self.down1 = nn.Sequential(_convolution(full, half, stride=2), _convolution(half, half))
         self.down2 = nn.Sequential(_convolution(half, quarter, stride=2), _convolution(quarter, quarter))

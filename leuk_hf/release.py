@@ -21,6 +21,7 @@ from leuk_hf.errors import DataError
 from leuk_hf.evaluation import Results, evaluate, merge_results
 from leuk_hf.explanation_tables import explanations_summary
 from leuk_hf.files import write_json, write_text
+from leuk_hf.goals import goals_table
 from leuk_hf.group_source import read_groups
 from leuk_hf.model import LeukDenseNet
 from leuk_hf.model_card import audit_text, baselines_text, results_table
@@ -122,13 +123,14 @@ def halve_precision(model: nn.Module) -> None:
             module.half()
 
 
-def refresh_documents(folder: Path, readme: Path) -> None:
+def refresh_documents(folder: Path, readme: Path, log: Path | None = None) -> None:
     """Fill the README's tables and the checkpoint's model card from its results.json.
 
     Args:
         folder: Of the checkpoint, with results.json.
         readme: Markdown with `<!-- results: ... -->`, closed by `<!-- end of results -->`, and likewise claims,
             audit, explanations, baselines, data and speed.
+        log: Markdown with the marks of goals.
 
     Raises:
         DataError: If results.json or a mark is missing.
@@ -137,6 +139,8 @@ def refresh_documents(folder: Path, readme: Path) -> None:
         raise DataError(f"{folder} has no results.json; evaluate the checkpoint first")
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     write_text(readme, fill_tables(readme.read_text(encoding="utf-8"), results))
+    if log is not None:
+        write_text(log, fill_goals(log.read_text(encoding="utf-8"), results))
     model = LeukDenseNet.from_pretrained(folder)
     record = json.loads((folder / "training.json").read_text(encoding="utf-8"))
     write_text(folder / "README.md", str(model.generate_model_card(results=results, training=record)))
@@ -162,8 +166,25 @@ def fill_tables(text: str, results: dict[str, Any]) -> str:
         "speed": speed_text(results, README_SPEED),
     }
     for name, content in contents.items():
-        start, end = re.search(rf"<!-- {name}: [^>]*-->\n", text), text.find(f"<!-- end of {name} -->")
-        if start is None or end < start.end():
-            raise DataError(f"the document has no {name} marks")
-        text = f"{text[: start.end()]}\n{content}\n\n{text[end:]}"
+        text = _between_marks(text, name, content)
     return text
+
+
+def fill_goals(text: str, results: dict[str, Any]) -> str:
+    """Put the goals and what of them is reached between a document's marks.
+
+    Args:
+        text: Markdown with `<!-- goals: ... -->`, closed by `<!-- end of goals -->`.
+        results: Content of results.json.
+
+    Raises:
+        DataError: If a mark is missing.
+    """
+    return _between_marks(text, "goals", goals_table(results))
+
+
+def _between_marks(text: str, name: str, content: str) -> str:
+    start, end = re.search(rf"<!-- {name}: [^>]*-->\n", text), text.find(f"<!-- end of {name} -->")
+    if start is None or end < start.end():
+        raise DataError(f"the document has no {name} marks")
+    return f"{text[: start.end()]}\n{content}\n\n{text[end:]}"

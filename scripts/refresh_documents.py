@@ -1,4 +1,6 @@
-"""Fill the README's tables and the shipped model card from the checkpoint's results.json, after an audit for one.
+"""Fill the README's tables, the goals of the experiment log and the shipped model card from results.json.
+
+To be run after an audit, for one; `scripts/release_checkpoint.py` does it by itself.
 
 python scripts/refresh_documents.py
 """
@@ -19,10 +21,12 @@ class Arguments:
     Args:
         folder: Of the checkpoint, with results.json.
         readme: Document whose tables are filled.
+        log: Document whose table of goals is filled.
     """
 
     folder: Path = Path("leuk_hf/checkpoint")
     readme: Path = Path("README.md")
+    log: Path = Path("scripts/experiments/README.md")
 
 
 def main(arguments: list[str]) -> int:
@@ -36,11 +40,11 @@ def main(arguments: list[str]) -> int:
 
     parsed = tyro.cli(Arguments, args=arguments, description=__doc__, prog="scripts/refresh_documents.py")
     try:
-        refresh_documents(parsed.folder, parsed.readme)
+        refresh_documents(parsed.folder, parsed.readme, parsed.log)
     except (LeukError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(f"filled {parsed.readme} and {parsed.folder / 'README.md'}")
+    print(f"filled {parsed.readme}, {parsed.log} and {parsed.folder / 'README.md'}")
     return 0
 
 

@@ -28,7 +28,8 @@ class Arguments:
             leukocytes alone.
         folder: Where the checkpoint goes.
         plots: Folder for plots of the test part; they hold images of the data, so keep them out of commits.
-        readme: Document whose results table is filled.
+        readme: Document whose tables are filled.
+        log: Document whose table of goals is filled.
     """
 
     run: Path
@@ -38,6 +39,7 @@ class Arguments:
     folder: Path = Path("leuk_hf/checkpoint")
     plots: Path = Path("results/release")
     readme: Path = Path("README.md")
+    log: Path = Path("scripts/experiments/README.md")
 
 
 def main(arguments: list[str]) -> int:
@@ -59,7 +61,7 @@ def main(arguments: list[str]) -> int:
             groups=parsed.groups,
             calibrated={"auto": None, "yes": True, "no": False}[parsed.calibrated],
         )
-        refresh_documents(parsed.folder, parsed.readme)
+        refresh_documents(parsed.folder, parsed.readme, parsed.log)
         model = LeukDenseNet.from_pretrained(parsed.folder)
         protocol = json.loads((parsed.folder / "training.json").read_text(encoding="utf-8"))["protocol"]
         write_plots(model, part, results, parsed.plots, title=f"{protocol} split, test ({len(part)} fields)")

@@ -1,0 +1,96 @@
+"""Goals: a figure, its bar, and whether it is reached."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from leuk_hf.errors import DataError
+from leuk_hf.goals import goals_of, goals_table
+from leuk_hf.release import fill_goals
+
+ROOT = Path(__file__).parent.parent
+
+
+def figure(value: float, low: float | None = None, high: float | None = None) -> dict:
+    return {"value": value, "interval": None if low is None else [low, high]}
+
+
+def row(accuracy: float, changed: float = 0.0, refused: float = 0.0) -> dict:
+    return {
+        "accuracy": figure(accuracy, accuracy - 0.1, accuracy),
+        "balanced_accuracy": figure(accuracy),
+        "changed": figure(changed),
+        "refused": figure(refused, refused, refused + 0.004),
+    }
+
+
+RESULTS = {
+    "protocols": {
+        "grouped": {
+            "metrics": {"balanced_accuracy": figure(0.985, 0.97, 0.99), "expected_calibration_error": figure(0.03)},
+            "per_class": {"a": {"coverage": figure(0.96, 0.91, 1)}, "b": {"coverage": figure(0.97, 0.95, 1)}},
+            "prediction_sets": {"mean_size": figure(1.05)},
+        },
+        "grouped, by recipe": {
+            "protocol": "grouped",
+            "without": [],
+            "recipes": {"default": {"num_runs": 3, "metrics": {"balanced_accuracy": figure(0.97)}}},
+        },
+    },
+    "audit": {
+        "baselines": {"protocols": {}},
+        "this": {
+            "rows": {
+                "as it is": row(0.95),
+                "leukocytes removed, inpainted": row(0.3, refused=0.99),
+                "leukocytes removed, background cloned": row(0.4, refused=0.97),
+                "leukocytes only, on grey": row(0.93),
+                "brightness x0.6": row(0.98),
+                "brightness x1.4": row(0.97),
+                "top left corner of another class": row(0.9, changed=0.004),
+                "bottom left corner of another class": row(0.9, changed=0.006),
+            }
+        },
+    },
+}
+
+
+def test_the_worst_figure_decides():
+    goals = {goal.text: goal for goal in goals_of(RESULTS)}
+    met = {text: goal.is_met for text, goal in goals.items() if goal.is_met is not None}
+    assert met == {
+        "`grouped`: balanced accuracy": False,  # the checkpoint reaches it, its recipe over three folds does not
+        "leukocytes removed: balanced accuracy": False,
+        "leukocytes removed: answered with refusal on": False,
+        "leukocytes only: balanced accuracy lost": True,
+        "brightness: accuracy": True,
+        "corner of another class: changed": False,
+        "`grouped`: expected calibration error": False,
+        "coverage of the prediction sets, by class": True,
+        "lower end of its interval": False,
+        "mean size of the prediction sets": True,
+    }
+    lost = goals["leukocytes only: balanced accuracy lost"].figures[""]
+    assert lost["value"] == pytest.approx(0.02) and lost["interval"] is None
+    answered = goals["leukocytes removed: answered with refusal on"].figures["leukocytes removed, background cloned"]
+    assert answered["value"] == pytest.approx(0.03) and answered["interval"] == pytest.approx([0.026, 0.03])
+
+
+def test_the_table_shows_figures_intervals_and_what_is_missing():
+    lines = goals_table(RESULTS).splitlines()
+    assert lines[2] == (
+        "| `grouped`: balanced accuracy | >= 0.98 | this checkpoint 0.985 (0.970-0.990); 3 run(s) 0.970 | no |"
+    )
+    assert "| `reference`: balanced accuracy | >= 0.88 | not measured |  |" in lines
+    assert all("not measured" in line for line in goals_table({}).splitlines()[2:])
+
+
+def test_the_log_shows_the_goals_of_the_shipped_checkpoint():
+    results = json.loads((ROOT / "leuk_hf" / "checkpoint" / "results.json").read_text(encoding="utf-8"))
+    log = (ROOT / "scripts" / "experiments" / "README.md").read_text(encoding="utf-8")
+    assert fill_goals(log, results) == log
+    with pytest.raises(DataError, match="no goals marks"):
+        fill_goals("# Log", results)
