@@ -54,7 +54,9 @@ def goals_of(results: dict[str, Any]) -> tuple[Goal, ...]:
     Args:
         results: Content of a results.json.
     """
-    rows = next((report["rows"] for report in results.get("audit", {}).values() if "rows" in report), {})
+    rows: dict[str, Any] = next(
+        (report["rows"] for report in results.get("audit", {}).values() if "rows" in report), {}
+    )
     goals = [*_accuracy(results), *_audited(rows), *_calibrated(results), *_refused(results), *_explained(results)]
     return tuple(goals)
 
@@ -125,7 +127,7 @@ def _calibrated(results: dict[str, Any]) -> Iterator[Goal]:
 
 
 def _refused(results: dict[str, Any]) -> Iterator[Goal]:
-    refusal = next((entry["refusal"] for entry in results.get("calibration", {}).values()), {})
+    refusal: dict[str, Any] = next((entry["refusal"] for entry in results.get("calibration", {}).values()), {})
     by_name = {name.rstrip("/").split("/")[-1]: entry for name, entry in refusal.items()}
     for text, names, bar in (
         ("refusal of photographs and tissue: AUROC", _PHOTOS_AND_TISSUE, 0.995),

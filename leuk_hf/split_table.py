@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -49,3 +50,15 @@ def parts_of_table(path: Path, dataset: Dataset, groups: Sequence[Any], *, seed:
     if empty := [name for name in PARTS if not len(parts[name])]:
         raise DataError(f"{path} leaves no field for {empty[0]}; put more groups into its part train")
     return {name: parts[name] for name in PARTS}
+
+
+def protocol_of_split(path: Path) -> str:
+    """Name the protocol of a split: that of the training run beside it, else the file's name without its suffix.
+
+    Args:
+        path: CSV of the split.
+    """
+    try:
+        return str(json.loads((path.parent / "training.json").read_text(encoding="utf-8"))["protocol"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return path.stem

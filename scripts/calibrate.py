@@ -75,6 +75,7 @@ def run(arguments: Arguments, command: str) -> dict[str, Any]:
     from leuk_hf.model import LeukDenseNet
     from leuk_hf.provenance import provenance
     from leuk_hf.seen_fields import see
+    from leuk_hf.split_table import protocol_of_split
     from leuk_hf.splits import read_split
     from leuk_hf.torch_backend import TorchPredictor
 
@@ -114,9 +115,8 @@ def run(arguments: Arguments, command: str) -> dict[str, Any]:
     entry["refusal"] = measure_refusal(reloaded, usable, foreign)
     if foreign:
         entry["scores"] = compare_scores(fitted.training, fitted.calibration, usable, foreign, options)
-    merge_results(
-        arguments.output / "results.json", "calibration", arguments.split.stem, {**entry, **provenance(command)}
-    )
+    name = protocol_of_split(arguments.split)
+    merge_results(arguments.output / "results.json", "calibration", name, {**entry, **provenance(command)})
     if arguments.part:
         from leuk_hf.calibration import reliability_bins
         from leuk_hf.plots import plot_reliability_diagram
@@ -124,7 +124,7 @@ def run(arguments: Arguments, command: str) -> dict[str, Any]:
         plot_reliability_diagram(
             reliability_bins(results.probabilities, results.labels),
             arguments.output / "reliability.png",
-            title=f"{arguments.split.stem}, part {arguments.part}",
+            title=f"{name}, part {arguments.part}",
         )
     return entry
 

@@ -6,7 +6,6 @@ python scripts/evaluate.py --model runs/plain/checkpoint --source leukemia --spl
 from __future__ import annotations
 
 import dataclasses
-import json
 import shlex
 import sys
 from collections.abc import Sequence
@@ -56,13 +55,9 @@ class Arguments:
 
 def protocol_of(arguments: Arguments) -> str:
     """Name the protocol; without a split the fields may include those trained on, and the name says so."""
-    if arguments.protocol or not arguments.split:
-        return arguments.protocol or "unsplit"
-    record = arguments.split.parent / "training.json"
-    try:
-        return str(json.loads(record.read_text(encoding="utf-8"))["protocol"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return arguments.split.stem
+    from leuk_hf.split_table import protocol_of_split
+
+    return arguments.protocol or (protocol_of_split(arguments.split) if arguments.split else "unsplit")
 
 
 def classes_left_out(asked: Sequence[str], class_names: Sequence[str]) -> list[str]:

@@ -12,6 +12,7 @@ from datasets import ClassLabel, Dataset, Features, Value
 
 from leuk_hf.errors import DataError
 from leuk_hf.labels import CLASS_NAMES
+from leuk_hf.split_table import protocol_of_split
 from leuk_hf.splits import (
     PARTS,
     acquisition_folds,
@@ -467,3 +468,12 @@ def test_fingerprint_of_a_split_follows_the_parts_and_no_order(comma_set):
         {"train": np.arange(0, 8), "validation": np.array([8, 9])},
     ):
         assert split_fingerprint(comma_set, other) != expected
+
+
+def test_a_split_is_named_after_the_run_beside_it(tmp_path):
+    split = tmp_path / "reference.csv"
+    assert protocol_of_split(split) == "reference"
+    (tmp_path / "training.json").write_text('{"protocol": "grouped"}', encoding="utf-8")
+    assert protocol_of_split(split) == "grouped"
+    (tmp_path / "training.json").write_text("[1]", encoding="utf-8")
+    assert protocol_of_split(split) == "reference"
