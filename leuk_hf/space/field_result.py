@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import html
+import math
 from typing import Any
 
 import cv2
@@ -19,15 +20,16 @@ from PIL import Image
 from leuk_hf.evidence import Evidence, EvidenceCell, FieldCells, crop_box, weigh_cells
 from leuk_hf.explanation import Explanation
 from leuk_hf.image_encoding import encode_image
+from leuk_hf.percentages import probability_text, share_text
 from leuk_hf.prediction import Prediction
-from leuk_hf.space.sentences import percent, reasons, verdict
+from leuk_hf.space.language import RIGHT_TO_LEFT
+from leuk_hf.space.sentences import reasons, verdict, within
 from leuk_hf.space.words import say
 from leuk_hf.visualization import colourise
 
 NUM_CROPS = 8
-_LONGEST_CROP = 320  # pixels; several times what a crop is shown at
+CROP_BYTES = 160_000  # of one crop: some 600 by 600 pixels, larger than cells are in most fields
 _LONGEST_HEAT = 320  # a heatmap is smooth, and the browser enlarges it
-_RIGHT_TO_LEFT = ("fa",)
 _BAR = ", ".join(f"rgb{tuple(colour)}" for colour in colourise(np.linspace(0, 1, 17)[None])[0].tolist())
 
 # The root of the component stays when its content is replaced; on it is kept what the visitor has set.
@@ -156,19 +158,27 @@ class FieldResult:
     crops: tuple[tuple[EvidenceCell, str], ...]
 
 
-def picture(image: Image.Image, *, longest: int | None = None, lossless: bool = False) -> str:
+def picture(
+    image: Image.Image, *, longest: int | None = None, lossless: bool = False, at_most: int | None = None
+) -> str:
     """Give an image as a data URI.
 
     Args:
         image: RGB.
         longest: Longer side, in pixels, to which it is reduced.
         lossless: PNG instead of JPEG.
+        at_most: Bytes of the file, beyond which the image is reduced until it fits.
     """
     if longest is not None and max(image.size) > longest:
         image = image.copy()
         image.thumbnail((longest, longest))
     kind = "png" if lossless else "jpeg"
-    return f"data:image/{kind};base64,{base64.b64encode(encode_image(image, kind)).decode()}"  # type: ignore[arg-type]
+    content = encode_image(image, kind)  # type: ignore[arg-type]
+    while at_most is not None and len(content) > at_most:
+        ratio = 0.95 * math.sqrt(at_most / len(content))
+        image = image.resize((max(1, int(image.width * ratio)), max(1, int(image.height * ratio))))
+        content = encode_image(image, kind)  # type: ignore[arg-type]
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def explained(found: FieldCells, explanation: Explanation, image: Image.Image) -> dict[str, Any]:
@@ -182,7 +192,7 @@ def explained(found: FieldCells, explanation: Explanation, image: Image.Image) -
     evidence = weigh_cells(found, explanation.heatmap)
     strongest = evidence.ranked[:NUM_CROPS]
     boxes = [crop_box(cell, found.size, image.size) for cell in strongest]
-    crops = [picture(image.crop(box), longest=_LONGEST_CROP) for box in boxes]
+    crops = [picture(image.crop(box), at_most=CROP_BYTES) for box in boxes]
     heat = None
     if not explanation.is_empty:
         ratio = min(1.0, _LONGEST_HEAT / max(found.size))
@@ -207,7 +217,7 @@ def render(result: FieldResult | None, language: str) -> str:
     """
     if result is None:
         return f'<div class="leuk-empty">{html.escape(say("classify_empty", language))}</div>'
-    direction = "rtl" if language in _RIGHT_TO_LEFT else "ltr"
+    direction = "rtl" if language in RIGHT_TO_LEFT else "ltr"
     refused = "" if result.prediction.answered else " leuk-refused"
     return (
         f'<div class="leuk-result{refused}" dir="{direction}">'
@@ -228,7 +238,8 @@ def _answer(result: FieldResult, language: str) -> str:
     for name, probability in prediction.probabilities.items():
         first = ' class="leuk-first"' if prediction.answered and name == prediction.label else ""
         bar = f'<i aria-hidden="true"><b style="width:{100 * probability:.1f}%"></b></i>'
-        rows.append(f"<li{first}><bdi>{html.escape(name)}</bdi>{bar}<bdi>{percent(probability)}</bdi></li>")
+        figure = html.escape(probability_text(probability))
+        rows.append(f"<li{first}><bdi>{html.escape(name)}</bdi>{bar}<bdi>{figure}</bdi></li>")
     label = html.escape(say("classify_probabilities", language), quote=True)
     forced = "" if prediction.answered else f'<p class="leuk-note">{html.escape(say("classify_forced", language))}</p>'
     return (
@@ -296,7 +307,8 @@ def _setting(name: str, language: str, attributes: str) -> str:
 
 def _cells(result: FieldResult, language: str) -> str:
     evidence, count = result.evidence, len(result.evidence.cells)
-    values = {"count": count, "share": percent(evidence.share), "area": percent(evidence.area)}
+    shares = {"share": evidence.share, "area": evidence.area}
+    values = {"count": count, **{name: within(share_text(share), language) for name, share in shares.items()}}
     if not count:
         counted = say("classify_counted_none", language)
     elif result.heat is None:
@@ -310,10 +322,11 @@ def _cells(result: FieldResult, language: str) -> str:
         notes.append(say("classify_crops", language))
     buttons = []
     for cell, source in result.crops if result.heat else ():
-        told = say("classify_crop", language, number=cell.number, percent=percent(cell.share))
+        share = share_text(cell.share)
+        told = say("classify_crop", language, number=cell.number, percent=within(share, language))
         buttons.append(
             f'<button type="button" data-cell="{cell.number}" aria-pressed="false" aria-label="{html.escape(told)}">'
-            f'<img src="{source}" alt=""><b>{cell.number}</b><br><bdi>{percent(cell.share)}</bdi></button>'
+            f'<img src="{source}" alt=""><b>{cell.number}</b><br><bdi>{html.escape(share)}</bdi></button>'
         )
     return (
         f"<h4>{say('classify_evidence', language)}</h4><p>{html.escape(' '.join(notes))}</p>"
