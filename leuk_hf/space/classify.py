@@ -18,10 +18,11 @@ from leuk_hf.backends import Outputs
 from leuk_hf.evidence import FieldCells, find_cells
 from leuk_hf.explanation import METHODS, Reading, attribute_again, explain_reading, read
 from leuk_hf.image_io import SUFFIXES
-from leuk_hf.space import field_result
+from leuk_hf.space import field_look
 from leuk_hf.space.audit_panel import build_audit_panel
 from leuk_hf.space.example_answers import ExampleAnswers
-from leuk_hf.space.field_result import SCRIPT, FieldResult, explained, picture, render
+from leuk_hf.space.field_look import SCRIPT
+from leuk_hf.space.field_result import FieldResult, explained, picture, render
 from leuk_hf.space.page_context import Page
 from leuk_hf.space.sentences import faults_of
 from leuk_hf.space.uploads import smear_image
@@ -35,7 +36,7 @@ MAX_EXAMPLES = 24
 # its shorter side, which is halved when it is decoded (`FULL_SIDE`): 64 megapixels would take 200 MB for each visitor.
 MAX_SHOWN_SIDE = 1024
 FULL_SIDE = 2048
-CSS = field_result.CSS + (
+CSS = field_look.CSS + (
     """
 .leuk-image img {width: 100%; height: 100%; object-fit: contain}
 .leuk-controls {gap: var(--spacing-md)}
