@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -17,8 +18,10 @@ from leuk_hf.space.zero_gpu import import_spaces
 
 
 def main(arguments: list[str]) -> int:
-    """Serve as told; the exit code is 0, or 2 for a user's mistake."""
+    """Serve as told; the exit code is 0, 2 for a user's mistake, or 130 if stopped early."""
     import_spaces()
+    # Whoever stops a server so, as containers are stopped, wants its files gone as after Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         options, logins = read_options(arguments, os.environ), read_logins(os.environ)
         with own_temporary_folder(Path(os.environ.get("GRADIO_TEMP_DIR") or tempfile.gettempdir())) as folder:
@@ -27,6 +30,8 @@ def main(arguments: list[str]) -> int:
     except (LeukError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:  # before there was anything to stop
+        return 130
     return 0
 
 

@@ -245,6 +245,19 @@ def test_clearing_counts_even_when_the_results_are_on_their_way(demo, case, tmp_
     assert not run.folder.exists() and run not in last.values() and [] in last.values()
 
 
+def test_a_stop_during_a_run_keeps_what_is_done(demo, case):
+    function = next(each.fn for each in demo.fns.values() if each.name == "classify" and "many" in _module(each))
+    orders, last = many_run.Orders(begun=1), {}
+    for shown in function([Upload(case[1], "b.png")] * 17, None, 1, "en", orders, None):
+        last = shown
+        if "8 of 17 files" in str(shown.values()):
+            orders.stopped = 1
+    assert "Stopped after 16 of 17 files." in str(last.values())  # the second batch was under way
+    (run,) = (value for value in last.values() if isinstance(value, many_run.ManyRun))
+    assert [row.file for row in run.rows[:2]] == ["b.png", "b.png (2)"] and len(run.rows) == 16
+    run.delete()
+
+
 def test_a_stop_counts_while_a_run_still_waits_and_single_fields_wait_elsewhere(demo, case, gate, pool):
     reached, let_go = gate
     first, second, third = (Visitor(demo) for _ in range(3))
@@ -323,4 +336,9 @@ def test_what_nobody_cleared_goes_after_an_hour(tmp_path):
 
 
 def test_the_page_tells_the_true_limit():
-    assert f"At most {IntakeLimits().files} files" in TEXTS["en"]["many_intro"]
+    limits = IntakeLimits()
+    assert f"At most {limits.files} files and {limits.archives} archives;" in TEXTS["en"]["many_intro"]
+    digits = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")
+    assert {str(limits.files).translate(digits), str(limits.archives).translate(digits)} <= set(
+        TEXTS["fa"]["many_intro"].split()
+    )

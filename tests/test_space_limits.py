@@ -97,12 +97,12 @@ def test_a_data_uri_is_limited_like_an_upload(api):
     assert "event: error" in stream and "the image is larger than 1 MB; save it smaller" in stream
 
 
-@pytest.mark.parametrize("is_chunked", [False, True])
-def test_a_larger_request_is_not_read(api, is_chunked):
+@pytest.mark.parametrize(("endpoint", "is_chunked"), [("v2/predict", False), ("v2/predict", True), ("upload", True)])
+def test_a_larger_request_is_not_read(api, endpoint, is_chunked):
     body = json.dumps({"image": {"url": uri(bytes(3 * MB)), "meta": {"_type": "gradio.FileData"}}}).encode()
     content = (body[start : start + 2**16] for start in range(0, len(body), 2**16)) if is_chunked else body
     headers = {"Content-Type": "application/json"}
-    answer = httpx.post(f"{api}/call/v2/predict", content=content, headers=headers, timeout=60)
+    answer = httpx.post(f"{api}/call/{endpoint}", content=content, headers=headers, timeout=60)
     assert answer.status_code == 413
     assert answer.json() == {"detail": "The request is too large; its image may have 1 MB at most"}
 

@@ -100,3 +100,16 @@ def test_the_demo_uses_it(tmp_path):
     assert done.returncode == 0, done.stderr
     folder = Path(done.stdout.strip())
     assert folder.parent.parent == tmp_path and not folder.exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows ends a process without telling it")
+def test_a_server_that_is_told_to_stop_removes_it(tmp_path):
+    told = "print(app.os.environ['GRADIO_TEMP_DIR'], flush=True)"
+    code = f"import app, time; app.serve = lambda *_: ({told}, time.sleep(600))"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "GRADIO_TEMP_DIR": str(tmp_path)}
+    run = {"cwd": ROOT, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True, "env": environment}
+    with subprocess.Popen([sys.executable, "-c", f"{code}; assert app.main([]) == 130"], **run) as process:
+        folder = Path(process.stdout.readline().strip())
+        assert folder.is_dir()
+        process.terminate()
+    assert process.returncode == 0 and list(folder.parent.iterdir()) == []

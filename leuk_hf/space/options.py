@@ -25,7 +25,7 @@ class Options:
         port: Port to listen at; 0: the first free one from 7860.
         root_path: Path under which a proxy serves the demo, as "/leuk".
         max_upload: Largest file that is taken, as 64mb.
-        queue_size: Requests that may wait; more are told to come back.
+        queue_size: Requests that may wait, besides an eighth as many whole cases; more are told to come back.
         concurrency: Requests that run the model at a time.
         examples: Folder of own fields to offer as examples; empty: the synthetic ones.
     """

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gradio.route_utils import API_PREFIX
 from gradio.state_holder import SessionState, StateHolder
 from gradio.utils import LRUCache
 from starlette.responses import JSONResponse
@@ -103,7 +104,7 @@ class BodyLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 413, or pass the request on."""
-        if scope["type"] != "http" or scope["path"].rstrip("/").endswith("/upload"):
+        if scope["type"] != "http" or scope["path"].endswith(f"{API_PREFIX}/upload"):
             return await self._app(scope, receive, send)
         headers = dict(scope["headers"])
         length = headers.get(b"content-length", b"")

@@ -35,13 +35,15 @@ def own_temporary_folder(parent: Path) -> Iterator[Path]:
     home = _home(parent)
     remove_abandoned(home)
     folder = home / secrets.token_hex(8)
-    with FileLock(_lock_of(folder), timeout=0):  # before the folder: what has no lock is removed
-        folder.mkdir(mode=0o700)
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-    _lock_of(folder).unlink(missing_ok=True)
+    try:
+        with FileLock(_lock_of(folder), timeout=0):  # before the folder: what has no lock is removed
+            folder.mkdir(mode=0o700)
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        _lock_of(folder).unlink(missing_ok=True)
 
 
 def remove_abandoned(home: Path) -> None:

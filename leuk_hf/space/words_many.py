@@ -4,8 +4,8 @@ from __future__ import annotations
 
 TEXTS = {
     "en": {
-        "many_intro": "Classify a whole case: images, a folder, or a zip archive of them. At most 1000 files; a"
-        " file that cannot be used gets a row that says why.",
+        "many_intro": "Classify a whole case: images, a folder, or a zip archive of them. At most 1000 files"
+        " and 20 archives; a file that cannot be used gets a row that says why.",
         "many_files": "Images or zip archives",
         "many_folder": "A folder",
         "many_examples": "Try four synthetic examples (drawn by a program, not specimens)",
@@ -83,7 +83,7 @@ TEXTS = {
     },
     "fa": {
         "many_intro": "یک مجموعهٔ کامل را رده‌بندی کنید: چند تصویر، یک پوشه، یا یک پروندهٔ زیپ از تصویرها. حداکثر"
-        " ۱۰۰۰ پرونده؛ برای پرونده‌ای که قابل استفاده نباشد، سطری می‌آید که دلیل را می‌گوید.",
+        " ۱۰۰۰ پرونده و ۲۰ زیپ؛ برای پرونده‌ای که قابل استفاده نباشد، سطری می‌آید که دلیل را می‌گوید.",
         "many_files": "تصویرها یا پرونده‌های زیپ",
         "many_folder": "یک پوشه",
         "many_examples": "آزمایش با چهار نمونهٔ ساختگی (کشیدهٔ یک برنامه، نه نمونهٔ واقعی)",
