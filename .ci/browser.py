@@ -140,6 +140,27 @@ def batch(browser: Browser, address: str, folder: Path) -> None:
         page.screenshot(path=folder / "batch.png", full_page=True)
 
 
+def folder_of_fields(browser: Browser, address: str) -> None:
+    """Files of one name keep the folders that tell them apart; rows sort by number; Clear leaves nothing."""
+    with visit(browser, address) as page, tempfile.TemporaryDirectory() as temporary:
+        inner = Path(temporary) / "case" / "inner"
+        inner.mkdir(parents=True)
+        for name, place in (("synthetic-Pre.png", inner.parent), ("synthetic-Pro.png", inner)):
+            shutil.copy(EXAMPLES / name, place / "a.png")
+        page.get_by_role("tab", name=TABS["en"][1]).click()
+        many = page.locator(".leuk-many")
+        many.locator("input[type=file]").nth(1).set_input_files(str(inner.parent))
+        expect(many.locator("tr", has_text="case/inner/").first).to_be_visible(timeout=PATIENCE)
+        many.locator("button.primary").first.click()
+        cell = many.get_by_text("case/inner/a.png", exact=True).locator("visible=true").first
+        expect(cell).to_be_visible(timeout=PATIENCE)
+        cell.click()
+        expect(many.locator(".file", has_text="2. case/inner/a.png")).to_be_visible(timeout=PATIENCE)
+        many.get_by_role("button", name="Clear and delete results").click()
+        expect(many.get_by_text("Everything made of your files was deleted.")).to_be_visible(timeout=PATIENCE)
+        expect(cell).not_to_be_visible()
+
+
 def keyboard(browser: Browser, address: str) -> None:
     """With Tab, arrows and Enter alone: choose an example, get its verdict, go to the next tab."""
     with visit(browser, address) as page:
@@ -175,10 +196,12 @@ def main(address: str, folder: Path) -> None:
         language(browser, address)
         keyboard(browser, address)
         batch(browser, address, folder)
+        folder_of_fields(browser, address)
         every_look(browser, address, folder)
         browser.close()
     print(
-        "browser: one field, many, wrong file, opacity, language, keyboard; three widths, two themes, axe on every tab"
+        "browser: one field, many, a folder, wrong file, opacity, language, keyboard; three widths, two themes, axe on"
+        " every tab"
     )
 
 

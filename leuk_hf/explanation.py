@@ -7,6 +7,8 @@ predictor's `map_layer` are in it already.
 from __future__ import annotations
 
 import dataclasses
+import functools
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import cv2
@@ -79,16 +81,19 @@ class Reading:
     leukocytes: np.ndarray | None
 
 
-def read(model: Predictor | LeukDenseNet, image: Image.Image) -> Reading:
+def read(
+    model: Predictor | LeukDenseNet, image: Image.Image, *, run: Callable[[np.ndarray], Outputs] | None = None
+) -> Reading:
     """Classify an image, keeping what its explanations need.
 
     Args:
         model: From `load_predictor` or `LeukDenseNet.from_pretrained`.
         image: RGB uint8, from `load_image`.
+        run: Runs the network in place of `predictor.run`, such as that function marked for a GPU.
     """
     predictor = as_predictor(model)
     pixel_values = predictor.preprocessor([image])
-    outputs = predictor.run(pixel_values)
+    outputs = (run or predictor.run)(pixel_values)
     measures = measures_of(predictor, outputs, 0, pixel_values, image)
     prediction = interpret(predictor, outputs.logits[0], image, measures=measures)
     leukocytes = None if outputs.leukocytes is None else outputs.leukocytes[0]
@@ -104,6 +109,7 @@ def explain_reading(
     method: str = "grad_cam",
     size: tuple[int, int] | None = None,
     progress: Progress | None = None,
+    attribute: Callable[[np.ndarray, int, str, str], np.ndarray] | None = None,
 ) -> Explanation:
     """Explain one class of an image that has been read.
 
@@ -116,6 +122,8 @@ def explain_reading(
         method: One of `METHODS`; the other two explain pixels (`leuk_hf.pixel_attribution`) and take their time.
         size: (width, height) of the heatmap; by default the image's.
         progress: Told the share that is done, by the methods that take their time.
+        attribute: Runs what needs the network again, in place of `attribute_again`, such as that function marked for
+            a GPU: takes pixel_values, the class's number, method and layer.
 
     Raises:
         ValueError: If class, layer or method is unknown, or what is asked for needs weights that are not there.
@@ -127,12 +135,40 @@ def explain_reading(
     name = target or reading.prediction.label
     index = predictor.class_names.index(name)
     if method != "grad_cam":
-        attribution, chosen = _of_pixels(predictor, reading, index, method, progress), INPUT
-    elif chosen == predictor.map_layer:
+        chosen = INPUT
+    if chosen == predictor.map_layer:
         attribution = reading.maps[index]
     else:
-        attribution = _second_pass(predictor, reading.pixel_values, index, chosen)
+        attribute = attribute or functools.partial(attribute_again, predictor, progress=progress)
+        attribution = attribute(reading.pixel_values, index, method, chosen)
     return Explanation(reading.prediction, name, chosen, to_heatmap(attribution, size or reading.size))
+
+
+def attribute_again(
+    predictor: Predictor,
+    pixel_values: np.ndarray,
+    target: int,
+    method: str,
+    layer: str,
+    *,
+    progress: Progress | None = None,
+) -> np.ndarray:
+    """Explain one class by what no forward pass brings along.
+
+    Args:
+        predictor: What answers.
+        pixel_values: float32 (1, 3, H, W).
+        target: Number of the class.
+        method: One of `METHODS`.
+        layer: Of Grad-CAM.
+        progress: As for `explain_reading`.
+
+    Returns:
+        float32 (h, w).
+    """
+    if method == "grad_cam":
+        return _second_pass(predictor, pixel_values, target, layer)
+    return _of_pixels(predictor, pixel_values, target, method, progress)
 
 
 def explain(
@@ -197,12 +233,12 @@ def _second_pass(predictor: Predictor, pixel_values: np.ndarray, target: int, la
 
 
 def _of_pixels(
-    predictor: Predictor, reading: Reading, target: int, method: str, progress: Progress | None
+    predictor: Predictor, pixel_values: np.ndarray, target: int, method: str, progress: Progress | None
 ) -> np.ndarray:
     from leuk_hf import pixel_attribution  # here: importing this module imports no torch
 
     if method == "occlusion":
-        return pixel_attribution.occlusion(predictor, reading.pixel_values, target, progress=progress).values
-    found = pixel_attribution.integrated_gradients(predictor, reading.pixel_values, target, progress=progress)
+        return pixel_attribution.occlusion(predictor, pixel_values, target, progress=progress).values
+    found = pixel_attribution.integrated_gradients(predictor, pixel_values, target, progress=progress)
     values = found.values
     return cv2.GaussianBlur(values, (0, 0), _SMOOTHING * len(values))

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from leuk_hf.case_summary import CaseSummary, summarise
 from leuk_hf.field_table import RunRecord
 from leuk_hf.many_fields import FieldPictures, FieldRow
+from leuk_hf.percentages import probability_text
 
 MAX_PICTURE_BYTES = 18_000_000  # some 1,200 fields; beyond it rows come without
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
@@ -157,7 +158,8 @@ def answer_html(row: FieldRow, words: Mapping[str, str]) -> str:
         verdict = f"<div class=verdict>{_say(words, key, classes=names)}</div>"
     bars = "".join(
         f"<bdi>{html.escape(name)}</bdi><div class=track><div class=fill"
-        f' style="width:{100 * share:.1f}%"></div></div><span class=number>{share:.1%}</span>'
+        f' style="width:{100 * share:.1f}%"></div></div>'
+        f"<span class=number>{html.escape(probability_text(share))}</span>"
         for name, share in prediction.probabilities.items()
     )
     cells = "" if row.cells is None else f"<div class=dim>{_say(words, 'cells', cells=row.cells)}</div>"

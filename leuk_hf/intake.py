@@ -30,6 +30,7 @@ class IntakeLimits:
 
     Args:
         files: In all; also entries of one archive.
+        archives: In all; each stays open until the last field is read.
         file_bytes: Of one unpacked entry.
         total_bytes: Of all unpacked entries of one archive.
         ratio: Unpacked over packed size of an entry of more than a megabyte; uncompressed images reach some 10,
@@ -37,6 +38,7 @@ class IntakeLimits:
     """
 
     files: int = 1000
+    archives: int = 20
     file_bytes: int = 64 * 2**20
     total_bytes: int = 2 * 2**30
     ratio: int = 200
@@ -60,7 +62,7 @@ class Candidate:
     """One file that may be a field.
 
     Args:
-        name: To show; without control characters.
+        name: To show; without control characters, and not that of another file.
         open: Gives the file's path or its bytes; raises `ImageError`.
     """
 
@@ -81,17 +83,24 @@ def open_uploads(uploads: Iterable[Upload], limits: IntakeLimits | None = None) 
     limits = limits or IntakeLimits()
     with contextlib.ExitStack() as stack:
         candidates: list[Candidate] = []
-        left_out = 0
+        left_out = num_archives = 0
+        taken: set[str] = set()
         for upload in _expanded(uploads):
             if len(candidates) >= limits.files:
                 left_out += 1
                 continue
-            name = shown_name(upload.name)
+            name = _another_name(shown_name(upload.name), taken)
+            taken.add(name)
             if _is_archive(upload.path):
+                num_archives += 1
+                if num_archives > limits.archives:
+                    sentence = f"was left out: at most {limits.archives} archives are taken at once; hand it in later"
+                    candidates.append(refused(name, sentence))
+                    continue
                 entries = zip_candidates(upload.path, name, limits, stack)
                 left_out += max(0, len(candidates) + len(entries) - limits.files)
                 candidates += entries[: limits.files - len(candidates)]
-            elif name.lower().endswith(".zip"):
+            elif upload.name.lower().endswith(".zip"):
                 candidates.append(refused(name, "is no zip archive that can be read; pack it again"))
             else:
                 candidates.append(Candidate(name, functools.partial(_path, upload.path)))
@@ -133,6 +142,15 @@ def is_system_file(name: str) -> bool:
     """
     parts = PurePosixPath(name).parts
     return any(part.lower() in _SYSTEM_FILES for part in parts) or (bool(parts) and parts[-1].startswith("._"))
+
+
+def _another_name(name: str, taken: set[str]) -> str:
+    """Number a name that another file has already, as browsers do: a page may give files without their folders."""
+    number, another = 1, name
+    while another in taken:
+        number += 1
+        another = f"{name} ({number})"
+    return another
 
 
 def _expanded(uploads: Iterable[Upload]) -> Iterator[Upload]:

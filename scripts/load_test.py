@@ -1,8 +1,10 @@
 """Ask a running demo from many clients at once, for a while, and print what came back and what memory it took.
 
-python scripts/load_test.py http://127.0.0.1:7860 --field field.png --pid 4711
+python scripts/load_test.py http://127.0.0.1:7860 --pid 4711
+python scripts/load_test.py http://127.0.0.1:7860 --fields folder/*.jpg --clients 20 --seconds 30
 
-For a demo of one's own, on this machine: it is refused for other hosts.
+The clients ask about several fields in turn, and every answer is compared with what a single client was told about
+that field before. For a demo of one's own, on this machine: it is refused for other hosts.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from pathlib import Path
 
 HERE = ("127.0.0.1", "localhost", "::1")
 SECONDS = 120  # that one answer may take
+EXAMPLES = Path(__file__).parent.parent / "leuk_hf" / "assets" / "examples"
 
 
 def upload(address: str, field: Path) -> str:
@@ -53,32 +56,58 @@ def ask(address: str, path: str) -> str:
     return ("queue: " if "ueue is full" in stream else "error: ") + stream.strip()[-200:]
 
 
-def resident_mb(pid: int | None) -> float:
-    """Give a process's memory in MB, as Linux counts it; 0 where that cannot be read."""
-    status = Path(f"/proc/{pid}/status")
-    if pid is None or not status.is_file():
-        return 0.0
-    return int(status.read_text().partition("VmRSS:")[2].split()[0]) / 1024
+def memory_mb(pid: int | None) -> float | None:
+    """Give the memory of a process and all that it has started, in MB; None where Linux does not tell it.
+
+    What several of them share counts once.
+    """
+    if pid is None or not Path(f"/proc/{pid}/status").is_file():
+        return None
+    children: dict[int, list[int]] = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+        except (OSError, ValueError):  # it has ended
+            continue
+        children.setdefault(parent, []).append(int(folder.name))
+    total, waiting = 0.0, [pid]
+    while waiting:
+        each = waiting.pop()
+        waiting += children.get(each, [])
+        total += _kilobytes(each) / 1024
+    return total
 
 
-def run(address: str, field: Path, *, clients: int, seconds: float, pid: int | None) -> bool:
+def _kilobytes(pid: int) -> int:
+    for name, key in (("smaps_rollup", "\nPss:"), ("status", "\nVmRSS:")):
+        try:
+            return int(Path(f"/proc/{pid}/{name}").read_text().partition(key)[2].split()[0])
+        except (OSError, IndexError):
+            continue
+    return 0
+
+
+def run(address: str, fields: list[Path], *, clients: int, seconds: float, pid: int | None) -> bool:
     """Run the load and print its figures; gives whether every answer was the single client's or an honest refusal."""
-    path = upload(address, field)
-    expected, memory = ask(address, path), [resident_mb(pid)]
-    if not expected.startswith("ok: "):
-        print(f"a single client gets no answer: {expected}")
-        return False
+    paths = [upload(address, field) for field in fields]
+    expected, memory = {path: ask(address, path) for path in paths}, [memory_mb(pid)]
+    for field, path in zip(fields, paths, strict=True):
+        if not expected[path].startswith("ok: "):
+            print(f"a single client gets no answer about {field.name}: {expected[path]}")
+            return False
+    print(f"{len(fields)} fields, {len(set(expected.values()))} different answers")
     counts: collections.Counter[str] = collections.Counter()
     times: list[float] = []
     lock, end = threading.Lock(), time.monotonic() + seconds
 
-    def visit() -> None:
+    def visit(number: int) -> None:
         while time.monotonic() < end:
-            begun = time.monotonic()
+            path, begun = paths[number % len(paths)], time.monotonic()
+            number += 1
             got = ask(address, path)
-            kind = (
-                "same answer" if got == expected else "another answer" if got.startswith("ok") else got.split(":")[0]
-            )
+            kind = got.split(":")[0]
+            if kind == "ok":
+                kind = "same answer" if got == expected[path] else "another answer"
             with lock:
                 counts[kind] += 1
                 times.append(time.monotonic() - begun)
@@ -87,17 +116,20 @@ def run(address: str, field: Path, *, clients: int, seconds: float, pid: int | N
             if kind == "queue":
                 time.sleep(0.5)  # as it was told
 
-    threads = [threading.Thread(target=visit) for _ in range(clients)]
+    threads = [threading.Thread(target=visit, args=(number,)) for number in range(clients)]
     for thread in threads:
         thread.start()
     while any(thread.is_alive() for thread in threads):
-        memory.append(resident_mb(pid))
+        memory.append(memory_mb(pid))
         time.sleep(1)
-    after = ask(address, path)
+    after = {path: ask(address, path) for path in paths}
     print(f"{clients} clients for {seconds:.0f} s: {dict(counts)}")
     print(f"seconds per request: median {statistics.median(times):.1f}, longest {max(times):.1f}")
-    print(f"memory in MB: {memory[0]:.0f} before, {max(memory):.0f} at most, {resident_mb(pid):.0f} after")
-    print("afterwards a single client gets", "the same answer" if after == expected else after)
+    known = [each for each in memory if each is not None]
+    if known:
+        most = f"{known[0]:.0f} before, {max(known):.0f} at most, {known[-1]:.0f} last"
+        print(f"memory in MB, with child processes: {most}")
+    print("afterwards a single client gets", "the same answers" if after == expected else after)
     return after == expected and not counts["another answer"] and not counts["error"]
 
 
@@ -105,7 +137,9 @@ def main(arguments: list[str]) -> int:
     """Parse, then run; the exit code is 0, 1 if an answer was wrong, or 2 for a user's mistake."""
     parser = argparse.ArgumentParser(prog="scripts/load_test.py", description=__doc__.split("\n\n", maxsplit=1)[0])
     parser.add_argument("address", help="of the demo, as http://127.0.0.1:7860")
-    parser.add_argument("--field", type=Path, required=True, help="image file to ask about")
+    parser.add_argument(
+        "--fields", type=Path, nargs="+", default=sorted(EXAMPLES.glob("*.png")), help="by default the examples"
+    )
     parser.add_argument("--clients", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--pid", type=int, help="process of the demo, whose memory is told")
@@ -113,11 +147,12 @@ def main(arguments: list[str]) -> int:
     if urllib.parse.urlsplit(parsed.address).hostname not in HERE:
         print(f"error: {parsed.address} is not this machine; load only a demo of your own", file=sys.stderr)
         return 2
-    if not parsed.field.is_file():
-        print(f"error: there is no file {parsed.field}; give an image of a field", file=sys.stderr)
-        return 2
+    for field in parsed.fields:
+        if not field.is_file():
+            print(f"error: there is no file {field}; give images of fields", file=sys.stderr)
+            return 2
     address = parsed.address.rstrip("/")
-    good = run(address, parsed.field, clients=parsed.clients, seconds=parsed.seconds, pid=parsed.pid)
+    good = run(address, parsed.fields, clients=parsed.clients, seconds=parsed.seconds, pid=parsed.pid)
     return 0 if good else 1
 
 

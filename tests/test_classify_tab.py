@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import html
 import io
 import re
 
+import gradio as gr
 import numpy as np
 import pytest
 import torch
+from gradio.data_classes import ImageData
 from PIL import Image
 
 from leuk_hf.backends import as_predictor
@@ -17,12 +20,15 @@ from leuk_hf.explanation import explain
 from leuk_hf.field_checks import RefusalLimits, passed_limits, refusal_reasons
 from leuk_hf.labels import CLASS_NAMES
 from leuk_hf.model import LeukDenseNet
+from leuk_hf.percentages import probability_text, share_text
 from leuk_hf.prediction import Prediction, cautions_about
 from leuk_hf.preprocessing import Preprocessor
-from leuk_hf.space import classify, words_classify
-from leuk_hf.space.field_result import render
+from leuk_hf.space import classify, example_answers, words_classify
+from leuk_hf.space.example_answers import ExampleAnswers, remember_file
+from leuk_hf.space.field_result import CROP_BYTES, picture, render
+from leuk_hf.space.options import Options
 from leuk_hf.space.page import build_page
-from leuk_hf.space.sentences import faults_of, percent, reasons, verdict
+from leuk_hf.space.sentences import faults_of, reasons, verdict
 from leuk_hf.synthetic import render_smear
 from leuk_hf.visualization import colourise
 
@@ -67,8 +73,10 @@ def test_a_field_gets_verdict_probabilities_cells_and_provenance(first):
     page, shown = first
     prediction, evidence = shown.reading.prediction, shown.result.evidence
     for name, probability in prediction.probabilities.items():
-        assert f"<bdi>{name}</bdi>" in page and f"<bdi>{percent(probability)}</bdi>" in page
-    assert f"{len(evidence.cells)} leukocytes found; {percent(evidence.share)} of the attribution" in page
+        assert f"<bdi>{name}</bdi>" in page and f"<bdi>{html.escape(probability_text(probability))}</bdi>" in page
+    assert (
+        f"{len(evidence.cells)} leukocytes found; {html.escape(share_text(evidence.share))} of the attribution" in page
+    )
     assert page.count("<g data-cell=") == len(evidence.cells) > 2
     buttons = re.findall(r'<button type="button" data-cell="(\d+)"', page)
     assert buttons == [str(cell.number) for cell in evidence.ranked[:8]]
@@ -111,7 +119,15 @@ def test_crops_have_the_full_resolution(tab):
     cell = shown.result.crops[0][0]
     assert field.size == shown.result.size == (1024, 1024)
     longer = max(cell.box[2] - cell.box[0], cell.box[3] - cell.box[1])
-    assert crops[0].width == pytest.approx(min(320, 1.5 * longer * 1792 / 1024), abs=2)
+    assert crops[0].width == pytest.approx(1.5 * longer * 1792 / 1024, abs=2) and crops[0].width > 320
+
+
+def test_crops_have_so_many_bytes_at_most():
+    noise = Image.effect_noise((1200, 900), 90).convert("RGB")
+    (whole,), (small,) = (pictures(f'"{picture(noise, **limit)}"') for limit in ({}, {"at_most": CROP_BYTES}))
+    assert whole.size == (1200, 900) and small.size[0] / small.size[1] == pytest.approx(4 / 3, abs=0.01)
+    content = base64.b64decode(picture(noise, at_most=CROP_BYTES).partition(",")[2])
+    assert 0.6 * CROP_BYTES < len(content) <= CROP_BYTES
 
 
 def test_without_a_field_there_is_no_result(tab):
@@ -186,7 +202,88 @@ def test_verdicts():
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0, "0"), (0.001, "<1"), (0.01, "1"), (0.5, "50"), (0.99, "99"), (0.999, ">99"), (1, "100")]
+    ("value", "share", "probability"),
+    [
+        *[(0, "0 %", "< 1 %"), (1e-12, "< 1 %", "< 1 %"), (0.0099, "< 1 %", "< 1 %"), (0.01, "1 %", "1 %")],
+        *[(0.5, "50 %", "50 %"), (0.99, "99 %", "99 %"), (0.991, "> 99 %", "> 99 %"), (1, "100 %", "> 99 %")],
+    ],
 )
-def test_percentages_never_claim_certainty(value, text):
-    assert percent(value) == f"{text}\u00a0%"
+def test_percentages_never_claim_certainty(value, share, probability):
+    # Everything may lie on leukocytes; nothing is certain.
+    assert share_text(value).replace("\u00a0", " ") == share
+    assert probability_text(value).replace("\u00a0", " ") == probability
+
+
+def test_a_sure_answer_is_said_in_both_languages():
+    sure = dataclasses.replace(answer("Pre-B"), probabilities={"Pre-B": 1.0, "Benign": 0.0})
+    assert "calibrated probability of >\u00a099\u00a0%;" in verdict(sure, "en")[1]
+    assert "\u2066>\u00a099\u00a0%\u2069" in verdict(sure, "fa")[1]  # a sign that would turn round in Persian
+
+
+@pytest.fixture
+def counted(tiny_model, tmp_path, monkeypatch):
+    """A page whose examples are the files of a folder; the folder, its functions, and how often the network ran."""
+    for name, seed in (("a", 3), ("b", 4)):
+        render_smear("Pre-B", seed=seed, image_size=96).save(tmp_path / f"{name}.png")
+    predictor, runs = as_predictor(tiny_model), []
+    run = predictor.run
+    monkeypatch.setattr(predictor, "run", lambda values: runs.append(len(values)) or run(values))
+    demo = build_page(predictor, model_name="tiny", options=Options(examples=tmp_path))
+    mine = [each.fn for each in demo.fns.values() if each.fn is not None and each.fn.__module__ == classify.__name__]
+    component = next(block for block in demo.blocks.values() if isinstance(block, gr.Image))
+    anew = next(function for function in mine if function.__name__ == "anew")
+
+    def ask(path, *settings):
+        image = component.preprocess(ImageData(path=str(path), orig_name=path.name))
+        return anew(image, *(settings or ("", "denseblock4", "grad_cam", "en")))
+
+    return tmp_path, ask, runs, predictor
+
+
+def test_an_example_is_answered_once(counted, tmp_path_factory):
+    folder, ask, runs, _ = counted
+    first, shown = ask(folder / "a.png")
+    assert ask(folder / "a.png") == (first, shown) and runs == [1]
+    persian, again = ask(folder / "a.png", "", "denseblock4", "grad_cam", "fa")
+    assert again is shown and 'dir="rtl"' in persian and runs == [1]
+    copy = tmp_path_factory.mktemp("upload") / "copied.png"
+    copy.write_bytes((folder / "a.png").read_bytes())
+    assert ask(copy)[1] is shown and runs == [1]  # as Gradio hands in an example
+    assert ask(folder / "b.png")[1] is not shown and runs == [1, 1]
+    assert ask(folder / "a.png", "Pro-B", "denseblock4", "grad_cam", "en")[1].result.target == "Pro-B"
+    assert runs == [1, 1, 1]
+
+
+def test_what_a_visitor_sends_is_not_kept(counted, tmp_path_factory):
+    _, ask, runs, _ = counted
+    own = tmp_path_factory.mktemp("upload") / "a.png"
+    render_smear("Pre-B", seed=9, image_size=96).save(own)
+    assert ask(own)[0] == ask(own)[0] and runs == [1, 1]
+
+
+@pytest.mark.parametrize("changed", ["weights", "backend", "library"])
+def test_a_change_of_the_model_forgets_the_answers(counted, changed, monkeypatch):
+    folder, ask, runs, predictor = counted
+    ask(folder / "a.png")
+    if changed == "library":
+        monkeypatch.setattr(example_answers, "__version__", "9.9")
+    else:
+        name = {"weights": "identity", "backend": "description"}[changed]
+        monkeypatch.setattr(type(predictor), name, property(lambda self: "another"))
+    ask(folder / "a.png")
+    assert runs == [1, 1]
+    ask(folder / "a.png")
+    assert runs == [1, 1]
+
+
+def test_answers_to_examples_are_bounded(tiny_model, tmp_path, monkeypatch):
+    monkeypatch.setattr(example_answers, "MAX_ANSWERS", 2)
+    path = tmp_path / "a.png"
+    FIELD.save(path)
+    answers, image = ExampleAnswers(as_predictor(tiny_model), [path]), FIELD.copy()
+    remember_file(image, path)
+    keys = [answers.key(image, name) for name in "abc"]
+    for number, key in enumerate(keys):
+        answers.keep(key, number)
+    assert [answers.get(key) for key in keys] == [None, 1, 2]
+    assert answers.key(FIELD, "a") is None and answers.get(None) is None

@@ -108,7 +108,9 @@ def test_readme_has_the_same_examples():
 
 def test_verdicts():
     prediction = {"label": "Pre-B", "probabilities": {"Pre-B": 0.734}, "prediction_set": ["Pre-B"], "answered": True}
-    assert verdict(prediction) == "Pre-B, with a probability of 73%."
-    assert verdict({**prediction, "prediction_set": ["Pre-B", "Pro-B"]}).endswith("73%; also plausible: Pro-B.")
+    assert verdict(prediction) == "Pre-B, with a probability of 73 %."
+    assert verdict({**prediction, "prediction_set": ["Pre-B", "Pro-B"]}).endswith("73 %; also plausible: Pro-B.")
+    certain = {**prediction, "probabilities": {"Pre-B": 0.99999}}
+    assert verdict(certain) == "Pre-B, with a probability of > 99 %."
     refused = {**prediction, "answered": False, "reasons": ["It is too dark.", "It is small."]}
     assert verdict(refused) == "Not a field this model knows. It is too dark."

@@ -238,6 +238,33 @@ def test_more_than_the_limit(archive, png, tmp_path):
     assert len(sentences(*[Upload(single, "a.png")] * 3, upload)) == 21
 
 
+def test_archives_beyond_the_limit_say_so(archive, png, tmp_path):
+    content = archive([("a.png", png)]).path.read_bytes()
+    uploads = []
+    for number in range(4):
+        path = tmp_path / f"{number}.zip"
+        path.write_bytes(content)
+        uploads.append(Upload(path, path.name))
+    single = tmp_path / "single.png"
+    single.write_bytes(png)
+    limits = IntakeLimits(archives=2)
+    left_out = "was left out: at most 2 archives are taken at once; hand it in later"
+    assert sentences(*uploads, Upload(single, "z.png"), limits=limits) == [
+        *[("0.zip/a.png", "usable"), ("1.zip/a.png", "usable"), ("2.zip", left_out), ("3.zip", left_out)],
+        ("z.png", "usable"),
+    ]
+
+
+def test_files_of_one_name_are_told_apart(archive, png, tmp_path):
+    single = tmp_path / "single.png"
+    single.write_bytes(png)
+    names = ("a.png", "a.png (2)", "a.png", "a.png", "1/a.png", "x" * 200, "x" * 300)
+    packed = archive([("b.png", png)])
+    shown = [name for name, _ in sentences(*[Upload(single, name) for name in names], packed, packed)]
+    assert shown[:5] == ["a.png", "a.png (2)", "a.png (3)", "a.png (4)", "1/a.png"]
+    assert shown[6] == f"{shown[5]} (2)" and shown[7:] == ["case.zip/b.png", "case.zip (2)/b.png"]
+
+
 def test_names_are_shown_plainly():
     assert shown_name("a\nb\tc  d.png") == "a b c d.png"
     assert shown_name("gnp.\u202egpj\x00\x1b[31m") == "gnp.\ufffdgpj\ufffd\ufffd[31m"

@@ -254,10 +254,19 @@ def test_report_says_what_it_must():
         "This is a count of fields, not a diagnosis of a patient.",
         "More than one class stays plausible: Benign, Pre-B",
         "Not answered: not a field this model knows.",
-        *("Too dark.", "b.png is empty (0 bytes)", "70.0%"),
+        *("Too dark.", "b.png is empty (0 bytes)", "70 %"),
         *("Model tiny", "Revision abc123", "leuk_hf 0.0", "Backend torch", f"Date {RECORD.date}", "Layer norm5"),
     ):
         assert part in text
+
+
+@pytest.mark.parametrize("language", ["en", "fa"])
+def test_no_probability_is_shown_as_certain(language):
+    page = report([row(share=0.9996, cells=1), row(share=1.0)], language)
+    assert page.count(">&gt;\u00a099\u00a0%<") == 2 and page.count(">&lt;\u00a01\u00a0%<") == 6
+    assert "100\u00a0%" not in page and ">0\u00a0%<" not in page
+    written = csv_text([row(share=0.9996)], CLASSES, RECORD)
+    assert ",0.9996," in written  # files for programs keep the numbers
 
 
 def test_report_is_bounded():

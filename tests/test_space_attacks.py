@@ -161,7 +161,7 @@ def test_wrong_endpoints_tell_nothing(address, name):
 
 def test_a_component_built_again_decodes_as_the_first(tmp_path):
     # As gradio does for a visitor who has clicked an example.
-    first = smear_image(reduce_to=64, label="Field")
+    first = smear_image(reduce_to=64, largest_file=2**20, label="Field")
     again = first.__class__(**first.constructor_args)
     path = tmp_path / "grey.png"
     Image.fromarray(np.full((80, 80), 20_000, np.uint16)).save(path)

@@ -12,6 +12,7 @@ from gradio_client.exceptions import AppError
 from running_space import answer, isolated_python, started, without_ours
 
 from leuk_hf import LeukDenseNet, predict
+from leuk_hf.space import classify
 from leuk_hf.space.page import build_page
 from leuk_hf.space.zero_gpu import SECONDS
 from leuk_hf.space_repo import space_files, write_space
@@ -45,13 +46,14 @@ def test_the_folder_starts_by_itself(field, tmp_path):
 SPACES = """
 import functools, os, pickle
 
-marked, calls = {}, []
+marked, calls, crossed = {}, [], set()
 
 def GPU(duration):
     def mark(function):
         @functools.wraps(function)
         def in_another_process(*args, **kwargs):
             calls.append(os.getpid())
+            crossed.update(type(each).__name__ for each in (*args, *kwargs.values()))
             try:
                 answer = function(*pickle.loads(pickle.dumps(args)), **pickle.loads(pickle.dumps(kwargs)))
             except Exception as error:
@@ -93,6 +95,26 @@ def test_zero_gpu_is_used_where_there_is_one_and_changes_no_answer(spaces, tiny_
     monkeypatch.setenv("SPACES_ZERO_GPU", "true")
     assert served(tiny_model, field) == plain and plain[1] == ["image"]
     assert set(spaces().marked.values()) == {SECONDS} and "predict" in spaces().marked and len(spaces().calls) == 2
+
+
+def test_what_the_page_sends_to_another_process_are_arrays_and_words(spaces, tiny_model, monkeypatch):
+    image, answers = render_smear("Pre-B", seed=3, image_size=120), []
+    for switch in ("false", "true"):
+        monkeypatch.setenv("SPACES_ZERO_GPU", switch)
+        demo = build_page(tiny_model, model_name="tiny")
+        mine = [
+            each.fn for each in demo.fns.values() if each.fn is not None and each.fn.__module__ == classify.__name__
+        ]
+        anew = next(function for function in mine if function.__name__ == "anew")
+        asked = [
+            ("", "denseblock4", "grad_cam"),
+            ("Pro-B", "denseblock2", "grad_cam"),
+            ("", "denseblock4", "occlusion"),
+        ]
+        answers.append([anew(image, *settings, "en")[0] for settings in asked])
+    assert answers[0] == answers[1]
+    assert spaces().crossed == {"ndarray", "int", "str"} and len(spaces().calls) == 5
+    assert {"run_network", "attribute"} <= set(spaces().marked)
 
 
 def test_zero_gpu_without_its_package_changes_nothing(tiny_model, field, monkeypatch):

@@ -17,6 +17,7 @@ from PIL import Image
 
 from leuk_hf.field_audit import Answer, FieldAudit, audit_field
 from leuk_hf.image_encoding import encode_image
+from leuk_hf.percentages import probability_text
 from leuk_hf.prediction import Prediction
 from leuk_hf.space.charts import direction
 from leuk_hf.space.page_context import Page
@@ -134,7 +135,7 @@ def _answer(answer: Answer, words: Callable[..., str], language: str | None) -> 
 
 
 def _said(prediction: Prediction, words: Callable[..., str]) -> str:
-    share = f"{100 * prediction.probabilities[prediction.label]:.0f} %"
+    share = html.escape(probability_text(prediction.probabilities[prediction.label]))
     refused = "" if prediction.answered else f" ({words('refused')})"
     return f"<bdi>{html.escape(prediction.label)}</bdi> {_ltr(share)}{refused}"
 

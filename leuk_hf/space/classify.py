@@ -14,26 +14,29 @@ import numpy as np
 from PIL import Image
 
 from leuk_hf.annotation import find_annotations
+from leuk_hf.backends import Outputs
 from leuk_hf.evidence import FieldCells, find_cells
-from leuk_hf.explanation import METHODS, Reading, explain_reading, read
+from leuk_hf.explanation import METHODS, Reading, attribute_again, explain_reading, read
 from leuk_hf.image_io import SUFFIXES
-from leuk_hf.space import field_result
+from leuk_hf.space import field_look
 from leuk_hf.space.audit_panel import build_audit_panel
-from leuk_hf.space.field_result import SCRIPT, FieldResult, explained, picture, render
+from leuk_hf.space.example_answers import ExampleAnswers
+from leuk_hf.space.field_look import SCRIPT
+from leuk_hf.space.field_result import FieldResult, explained, picture, render
 from leuk_hf.space.page_context import Page
 from leuk_hf.space.sentences import faults_of
 from leuk_hf.space.uploads import smear_image
 from leuk_hf.space.words import mark, say
-from leuk_hf.space.zero_gpu import on_gpu
+from leuk_hf.space.zero_gpu import import_spaces, on_gpu
 
 PREDICTED = ""  # of the list of classes: whichever is predicted
 EXAMPLES = Path(__file__).parent.parent / "assets" / "examples"
 MAX_EXAMPLES = 24
-# A larger picture is shown at this size; crops are cut from what `FULL_SIDE` leaves, which no camera at a microscope
-# exceeds by twice.
+# A larger picture is shown at this size. Crops are cut at full resolution, but of a photo of more than 4096 pixels in
+# its shorter side, which is halved when it is decoded (`FULL_SIDE`): 64 megapixels would take 200 MB for each visitor.
 MAX_SHOWN_SIDE = 1024
 FULL_SIDE = 2048
-CSS = field_result.CSS + (
+CSS = field_look.CSS + (
     """
 .leuk-image img {width: 100%; height: 100%; object-fit: contain}
 .leuk-controls {gap: var(--spacing-md)}
@@ -73,6 +76,18 @@ def build_classify_tab(page: Page) -> gr.Image:
     layers = predictor.cam_layers
     default_layer = predictor.cam_layer if predictor.cam_layer in layers else predictor.map_layer
 
+    files = _examples(page.options.examples)
+    examples = ExampleAnswers(predictor, files)
+
+    # On ZeroGPU these run in another process: what they take and give are arrays and words.
+    @on_gpu
+    def run_network(pixel_values: np.ndarray) -> Outputs:
+        return predictor.run(pixel_values)
+
+    @on_gpu
+    def attribute(pixel_values: np.ndarray, target: int, method: str, layer: str) -> np.ndarray:
+        return attribute_again(predictor, pixel_values, target, method, layer)
+
     def explain_again(
         image: Image.Image, shown: _Shown, target: str, layer: str, method: str, told: Callable[[float], None]
     ) -> _Shown:
@@ -84,6 +99,8 @@ def build_classify_tab(page: Page) -> gr.Image:
             method=method,
             size=shown.found.size,
             progress=told,
+            # Of another process, which cannot tell how far it is, only where it has to be.
+            attribute=None if import_spaces() is None else attribute,
         )
         rows, columns = shown.reading.maps.shape[1:]
         places = (columns, rows) if method == "grad_cam" and layer == predictor.map_layer else None
@@ -91,7 +108,6 @@ def build_classify_tab(page: Page) -> gr.Image:
         result = FieldResult(**shown.unchanging, **changed, method=method, places=places)
         return dataclasses.replace(shown, result=result)
 
-    @on_gpu
     def classify(
         image: Image.Image | None,
         target: str,
@@ -108,12 +124,16 @@ def build_classify_tab(page: Page) -> gr.Image:
             name = say(f"classify_method_{method}", language)
             progress(share, desc=say("classify_progress", language, method=name))
 
+        key = examples.key(image, target, layer, method)
+        if (known := examples.get(key)) is not None:
+            return render(known.result, language), known
         try:
             if shown is None:
-                shown = _first(page, image)
+                shown = _first(page, image, run_network)
             shown = explain_again(image, shown, target, layer, method, told)
         except ValueError as error:
             raise gr.Error(str(error), print_exception=False) from error
+        examples.keep(key, shown)
         return render(shown.result, language), shown
 
     def anew(
@@ -130,6 +150,7 @@ def build_classify_tab(page: Page) -> gr.Image:
         with gr.Column(scale=1, min_width=250, elem_classes="leuk-controls"):
             image = smear_image(
                 reduce_to=max(predictor.preprocessor.sufficient_side, FULL_SIDE),
+                largest_file=page.options.largest_file,
                 label=mark("classify_field"),
                 sources=["upload", "clipboard", "webcam"],
                 height=190,
@@ -137,7 +158,6 @@ def build_classify_tab(page: Page) -> gr.Image:
                 elem_classes="leuk-image",
                 alt_text=mark("classify_field_alt"),
             )
-            files = _examples(page.options.examples)
             if files:
                 gr.Examples(
                     [[str(file)] for file in files],
@@ -207,10 +227,10 @@ def build_classify_tab(page: Page) -> gr.Image:
     return image
 
 
-def _first(page: Page, image: Image.Image) -> _Shown:
+def _first(page: Page, image: Image.Image, run: Callable[[np.ndarray], Outputs]) -> _Shown:
     """Read a field and find its cells."""
     predictor = page.predictor
-    reading = read(predictor, image)
+    reading = read(predictor, image, run=run)
     shown = _reduced(image)
     unchanging = {
         "prediction": reading.prediction,

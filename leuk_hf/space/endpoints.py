@@ -1,13 +1,13 @@
 """The endpoints for programs and agents, which stay as they are when the page changes.
 
-Shared contract: an endpoint's name, parameters and docstring are what Gradio's API page, OpenAPI and MCP show. A
+Shared contract: an endpoint's name, parameters and docstring are what Gradio's API page, OpenAPI and MCP show; of a
+parameter they show the first line, and of the answer all lines with a comma after each, so they are laid out so. A
 wrong image is one sentence; in a batch it is a row. Every answer says what model gave it.
 """
 
 from __future__ import annotations
 
 import io
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -19,10 +19,12 @@ from leuk_hf.errors import ImageError, LeukError
 from leuk_hf.evidence import find_cells, weigh_cells
 from leuk_hf.explanation import explain as explain_field
 from leuk_hf.image_io import load_image
+from leuk_hf.intake import Upload, shown_name
+from leuk_hf.percentages import probability_text
 from leuk_hf.prediction import in_batches
 from leuk_hf.prediction import predict as classify_fields
 from leuk_hf.space.page_context import Page
-from leuk_hf.space.uploads import overlay_image, smear_image
+from leuk_hf.space.uploads import overlay_image, smear_image, upload_list
 from leuk_hf.space.zero_gpu import on_gpu
 from leuk_hf.visualization import overlay
 
@@ -39,6 +41,7 @@ def add_endpoints(page: Page) -> None:
     """
     predictor = page.predictor
     side = max(predictor.preprocessor.sufficient_side, LONGEST_SIDE)
+    largest = page.options.largest_file
 
     @on_gpu
     def predict(image: Image.Image) -> dict[str, Any]:
@@ -48,9 +51,13 @@ def add_endpoints(page: Page) -> None:
             image: The field, as an image file.
 
         Returns:
-            label (the most probable class), probabilities by class, prediction_set (every class that stays plausible,
-            best first), answered (false when the image is refused), reasons (why refused, or what to be careful
-            about), verdict (one sentence), and what answered: model, revision, identity, library, backend.
+            label (the most probable class)
+            probabilities (by class)
+            prediction_set (every class that stays plausible, best first)
+            answered (false when the image is refused)
+            reasons (why refused, or what to be careful about)
+            verdict (one sentence)
+            and what answered: model, revision, identity, library, backend
         """
         if image is None:
             raise gr.Error(_NO_IMAGE, print_exception=False)
@@ -67,13 +74,15 @@ def add_endpoints(page: Page) -> None:
         Args:
             image: The field, as an image file.
             target: Name of the class to explain; empty: the most probable one.
-            layer: Name of the layer to explain, from denseblock1 (fine) to denseblock4 and norm5 (coarse); empty:
-                the one that the checkpoint names.
+            layer: Name of the layer, from denseblock1 (fine) to norm5 (coarse); empty: the one the checkpoint names.
 
         Returns:
-            The field with the heatmap over it; the heatmap, a NumPy file of float32 (height, width) in [0, 1]; and
-            what they show: target, layer, size, share_on_leukocytes (of the evidence), leukocyte_area (their share
-            of the field), cells (number, rank, share, box as left, top, right, bottom), and the answer of /predict.
+            the field with the heatmap over it
+            the heatmap as a NumPy file, float32 (height, width) in [0, 1]
+            and what they show: target, layer, size, share_on_leukocytes (of the evidence)
+            leukocyte_area (their share of the field)
+            cells (number, rank, share, box as left, top, right, bottom)
+            prediction (what predict answers)
         """
         if image is None:
             raise gr.Error(_NO_IMAGE, print_exception=False)
@@ -100,15 +109,16 @@ def add_endpoints(page: Page) -> None:
         return overlay(smaller, heatmap), _numpy_file(heatmap, results[1].GRADIO_CACHE), shown
 
     @on_gpu
-    def predict_batch(files: list[str]) -> list[dict[str, Any]]:
+    def predict_batch(files: list[Upload]) -> list[dict[str, Any]]:
         """Classify several fields of blood smears, at most a hundred. Not for diagnosis.
 
         Args:
             files: Image files, one field each.
 
         Returns:
-            One row per file, in order: file (its name), error (null, or why it cannot be used), and for a usable
-            file what /predict answers.
+            one row per file, in order: file (its name)
+            error (null, or why it cannot be used)
+            and for a usable file what predict answers
         """
         if not files:
             raise gr.Error("There are no files; send at least one field", print_exception=False)
@@ -121,7 +131,7 @@ def add_endpoints(page: Page) -> None:
 
     # Events without anything to see: a button that nobody can press gives them their components.
     hidden = gr.Button(visible=False)
-    image = smear_image(reduce_to=side, visible=False, label="Field")
+    image = smear_image(reduce_to=side, largest_file=largest, visible=False, label="Field")
     answer = gr.JSON(visible=False, label="Prediction")
     hidden.click(predict, image, answer, api_name="predict", **page.model_events)
     texts = [gr.Textbox("", visible=False, label=label) for label in ("Class", "Layer")]
@@ -131,7 +141,7 @@ def add_endpoints(page: Page) -> None:
         gr.JSON(visible=False, label="Evidence"),
     ]
     hidden.click(explain, [image, *texts], results, api_name="explain", **page.model_events)
-    files = gr.File(file_count="multiple", visible=False, label="Fields")
+    files = upload_list(largest_file=largest, file_count="multiple", visible=False, label="Fields")
     rows = gr.JSON(visible=False, label="Rows")
     hidden.click(predict_batch, files, rows, api_name="predict_batch", **page.model_events)
 
@@ -146,16 +156,17 @@ def verdict(prediction: dict[str, Any]) -> str:
         return f"Not a field this model knows. {prediction['reasons'][0]}"
     label, others = prediction["label"], prediction["prediction_set"][1:]
     also = f"; also plausible: {', '.join(others)}" if others else ""
-    return f"{label}, with a probability of {prediction['probabilities'][label]:.0%}{also}."
+    figure = probability_text(prediction["probabilities"][label]).replace("\u00a0", " ")
+    return f"{label}, with a probability of {figure}{also}."
 
 
-def _rows(page: Page, files: list[str], *, reduce_to: int) -> list[dict[str, Any]]:
+def _rows(page: Page, files: list[Upload], *, reduce_to: int) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     images: list[Image.Image] = []
     for file in files:
-        name = Path(file).name
+        name = shown_name(file.name)
         try:
-            images.append(load_image(Path(file), name=name, reduce_to=reduce_to))
+            images.append(load_image(file.path, name=name, reduce_to=reduce_to))
             rows.append({"file": name, "error": None})
         except ImageError as error:
             rows.append({"file": name, "error": str(error)})

@@ -2,7 +2,7 @@
 
 Shared contract: everything that a visitor's file or a checkpoint brings is escaped; pictures are data URIs, so that no
 file is left on the server and nothing has an address. Opacity, the line between before and after, outlines and the
-chosen cell are the browser's alone: `SCRIPT` and `CSS`, no request.
+chosen cell are the browser's alone, see `leuk_hf.space.field_look`.
 """
 
 from __future__ import annotations
@@ -10,113 +10,25 @@ from __future__ import annotations
 import base64
 import dataclasses
 import html
+import math
 from typing import Any
 
 import cv2
-import numpy as np
 from PIL import Image
 
 from leuk_hf.evidence import Evidence, EvidenceCell, FieldCells, crop_box, weigh_cells
 from leuk_hf.explanation import Explanation
 from leuk_hf.image_encoding import encode_image
+from leuk_hf.percentages import probability_text, share_text
 from leuk_hf.prediction import Prediction
-from leuk_hf.space.sentences import percent, reasons, verdict
+from leuk_hf.space.language import RIGHT_TO_LEFT
+from leuk_hf.space.sentences import reasons, verdict, within
 from leuk_hf.space.words import say
 from leuk_hf.visualization import colourise
 
 NUM_CROPS = 8
-_LONGEST_CROP = 320  # pixels; several times what a crop is shown at
+CROP_BYTES = 160_000  # of one crop: some 600 by 600 pixels, larger than cells are in most fields
 _LONGEST_HEAT = 320  # a heatmap is smooth, and the browser enlarges it
-_RIGHT_TO_LEFT = ("fa",)
-_BAR = ", ".join(f"rgb{tuple(colour)}" for colour in colourise(np.linspace(0, 1, 17)[None])[0].tolist())
-
-# The root of the component stays when its content is replaced; on it is kept what the visitor has set.
-SCRIPT = """
-const show = () => {
-  for (const input of element.querySelectorAll("input[data-sets]")) {
-    const value = input.type === "checkbox" ? Number(input.checked) : input.value / 100;
-    element.style.setProperty("--leuk-" + input.dataset.sets, value);
-  }
-};
-element.addEventListener("input", show);
-element.addEventListener("click", (event) => {
-  const button = event.target.closest("button[data-cell]");
-  if (!button) return;
-  const chosen = button.getAttribute("aria-pressed") === "true" ? null : button.dataset.cell;
-  for (const each of element.querySelectorAll("[data-cell]")) {
-    const is = each.dataset.cell === chosen;
-    if (each.tagName === "BUTTON") each.setAttribute("aria-pressed", String(is));
-    else each.classList.toggle("leuk-chosen", is);
-  }
-  if (chosen) element.querySelector(".leuk-stage").scrollIntoView({ block: "nearest" });
-});
-watch("value", show);
-show();
-"""
-CSS = (
-    """
-.leuk-result {display: grid; grid-template-columns: minmax(0, 25rem) minmax(0, 1fr); gap: 0 1.25rem;
-  grid-template-areas: "seen answer" "seen cells"; grid-template-rows: auto 1fr; align-items: start;
-  color: var(--body-text-color); font-size: var(--text-sm); line-height: 1.4}
-.leuk-answer {grid-area: answer}
-.leuk-seen {grid-area: seen}
-.leuk-cells {grid-area: cells}
-.leuk-result p, .leuk-result ul, .leuk-result h3, .leuk-result h4 {margin: 0 0 .35em}
-.leuk-result h3 {font-size: var(--text-xl); line-height: 1.25}
-.leuk-result h4 {font-size: var(--text-md); margin-top: .5em}
-.leuk-stage {position: relative; margin: 0 auto; overflow: hidden; border-radius: var(--radius-md); max-width: 100%;
-  width: min(100%, calc(24rem * var(--leuk-ratio)))}
-.leuk-stage > img {display: block; width: 100%; height: 100%; position: absolute; inset: 0; margin: 0}
-.leuk-stage > img.leuk-heat {opacity: var(--leuk-opacity, .45);
-  clip-path: inset(0 0 0 calc(100% * var(--leuk-split, 0)))}
-.leuk-stage svg {position: absolute; inset: 0; width: 100%; height: 100%; opacity: var(--leuk-outlines, 1)}
-.leuk-stage path {fill: none; stroke: #fff; stroke-width: 1.6; vector-effect: non-scaling-stroke}
-.leuk-stage path.leuk-casing {stroke: #141414; stroke-width: 3.4}
-.leuk-stage text {fill: #fff; stroke: #141414; stroke-width: .22em; paint-order: stroke; text-anchor: middle;
-  dominant-baseline: central; font-weight: 700; font-family: var(--font)}
-.leuk-stage .leuk-chosen path:not(.leuk-casing) {stroke: #ffd60a; stroke-width: 4}
-.leuk-stage .leuk-chosen path.leuk-casing {stroke-width: 8}
-.leuk-stage .leuk-chosen text {fill: #ffd60a}
-.leuk-line {position: absolute; top: 0; bottom: 0; width: 2px; background: #fff; outline: 1px solid #141414;
-  inset-inline-start: auto; left: calc(100% * var(--leuk-split, 0) - 1px)}
-.leuk-settings label {display: block}
-.leuk-settings .leuk-row {display: flex; gap: .75rem; align-items: end}
-.leuk-settings .leuk-row > label:first-child {flex: 1}
-.leuk-settings input[type=range] {width: 100%; margin: 0; accent-color: var(--color-accent); display: block}
-.leuk-settings input[type=checkbox] {accent-color: var(--color-accent); margin-inline-end: .3em}
-.leuk-bar {display: flex; gap: .5em; align-items: center; margin-top: .3em}
-.leuk-bar div {flex: 1; height: .7em; border-radius: .35em; border: 1px solid var(--border-color-primary);
-  background: linear-gradient(90deg, BAR)}
-.leuk-note, .leuk-result figcaption {color: var(--body-text-color-subdued); font-size: var(--text-sm)}
-.leuk-classes {list-style: none; padding: 0; display: grid; grid-template-columns: auto 1fr auto; gap: .15em .6em;
-  align-items: center}
-.leuk-classes li {display: contents}
-.leuk-classes li.leuk-first {font-weight: 700}
-.leuk-classes i {display: block; height: .6em; border-radius: .3em; background: var(--border-color-primary)}
-.leuk-classes i b {display: block; height: 100%; border-radius: .3em; background: var(--color-accent)}
-.leuk-refused .leuk-classes i b {background: var(--body-text-color-subdued)}
-.leuk-warnings {border-inline-start: 4px solid var(--color-accent); padding: .3em .7em; margin: .4em 0;
-  background: var(--background-fill-secondary)}
-.leuk-warnings ul {margin: 0; padding-inline-start: 1.2em}
-.leuk-crops {display: grid; grid-template-columns: repeat(8, minmax(0, 1fr)); gap: .35rem}
-.leuk-crops button {margin: 0 !important; padding: 2px;
-  border: 2px solid var(--border-color-primary); border-radius: var(--radius-md);
-  background: var(--background-fill-primary); color: inherit; cursor: pointer; font-size: var(--text-xs);
-  line-height: 1.25; text-align: center}
-.leuk-crops button[aria-pressed=true] {border-color: var(--color-accent); box-shadow: 0 0 0 2px var(--color-accent)}
-.leuk-crops img {display: block; width: 100%; aspect-ratio: 1; object-fit: cover; margin: 0;
-  border-radius: var(--radius-sm)}
-.leuk-inputs {display: flex; flex-wrap: wrap; gap: 1rem}
-.leuk-inputs figure {margin: 0; width: 15rem; max-width: 100%}
-.leuk-inputs img {width: 100%; margin: 0 0 .3em; border-radius: var(--radius-md)}
-.leuk-empty {padding: 3rem 1rem; text-align: center; color: var(--body-text-color-subdued);
-  border: 1px dashed var(--border-color-primary); border-radius: var(--radius-md)}
-@media (max-width: 900px) {
-  .leuk-result {grid-template-columns: minmax(0, 1fr); grid-template-areas: "answer" "seen" "cells"}
-  .leuk-crops {grid-template-columns: repeat(4, minmax(0, 1fr))}
-}
-"""
-).replace("BAR", _BAR)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -156,19 +68,27 @@ class FieldResult:
     crops: tuple[tuple[EvidenceCell, str], ...]
 
 
-def picture(image: Image.Image, *, longest: int | None = None, lossless: bool = False) -> str:
+def picture(
+    image: Image.Image, *, longest: int | None = None, lossless: bool = False, at_most: int | None = None
+) -> str:
     """Give an image as a data URI.
 
     Args:
         image: RGB.
         longest: Longer side, in pixels, to which it is reduced.
         lossless: PNG instead of JPEG.
+        at_most: Bytes of the file, beyond which the image is reduced until it fits.
     """
     if longest is not None and max(image.size) > longest:
         image = image.copy()
         image.thumbnail((longest, longest))
     kind = "png" if lossless else "jpeg"
-    return f"data:image/{kind};base64,{base64.b64encode(encode_image(image, kind)).decode()}"  # type: ignore[arg-type]
+    content = encode_image(image, kind)  # type: ignore[arg-type]
+    while at_most is not None and len(content) > at_most:
+        ratio = 0.95 * math.sqrt(at_most / len(content))
+        image = image.resize((max(1, int(image.width * ratio)), max(1, int(image.height * ratio))))
+        content = encode_image(image, kind)  # type: ignore[arg-type]
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def explained(found: FieldCells, explanation: Explanation, image: Image.Image) -> dict[str, Any]:
@@ -182,7 +102,7 @@ def explained(found: FieldCells, explanation: Explanation, image: Image.Image) -
     evidence = weigh_cells(found, explanation.heatmap)
     strongest = evidence.ranked[:NUM_CROPS]
     boxes = [crop_box(cell, found.size, image.size) for cell in strongest]
-    crops = [picture(image.crop(box), longest=_LONGEST_CROP) for box in boxes]
+    crops = [picture(image.crop(box), at_most=CROP_BYTES) for box in boxes]
     heat = None
     if not explanation.is_empty:
         ratio = min(1.0, _LONGEST_HEAT / max(found.size))
@@ -207,7 +127,7 @@ def render(result: FieldResult | None, language: str) -> str:
     """
     if result is None:
         return f'<div class="leuk-empty">{html.escape(say("classify_empty", language))}</div>'
-    direction = "rtl" if language in _RIGHT_TO_LEFT else "ltr"
+    direction = "rtl" if language in RIGHT_TO_LEFT else "ltr"
     refused = "" if result.prediction.answered else " leuk-refused"
     return (
         f'<div class="leuk-result{refused}" dir="{direction}">'
@@ -228,7 +148,8 @@ def _answer(result: FieldResult, language: str) -> str:
     for name, probability in prediction.probabilities.items():
         first = ' class="leuk-first"' if prediction.answered and name == prediction.label else ""
         bar = f'<i aria-hidden="true"><b style="width:{100 * probability:.1f}%"></b></i>'
-        rows.append(f"<li{first}><bdi>{html.escape(name)}</bdi>{bar}<bdi>{percent(probability)}</bdi></li>")
+        figure = html.escape(probability_text(probability))
+        rows.append(f"<li{first}><bdi>{html.escape(name)}</bdi>{bar}<bdi>{figure}</bdi></li>")
     label = html.escape(say("classify_probabilities", language), quote=True)
     forced = "" if prediction.answered else f'<p class="leuk-note">{html.escape(say("classify_forced", language))}</p>'
     return (
@@ -296,7 +217,8 @@ def _setting(name: str, language: str, attributes: str) -> str:
 
 def _cells(result: FieldResult, language: str) -> str:
     evidence, count = result.evidence, len(result.evidence.cells)
-    values = {"count": count, "share": percent(evidence.share), "area": percent(evidence.area)}
+    shares = {"share": evidence.share, "area": evidence.area}
+    values = {"count": count, **{name: within(share_text(share), language) for name, share in shares.items()}}
     if not count:
         counted = say("classify_counted_none", language)
     elif result.heat is None:
@@ -310,10 +232,11 @@ def _cells(result: FieldResult, language: str) -> str:
         notes.append(say("classify_crops", language))
     buttons = []
     for cell, source in result.crops if result.heat else ():
-        told = say("classify_crop", language, number=cell.number, percent=percent(cell.share))
+        share = share_text(cell.share)
+        told = say("classify_crop", language, number=cell.number, percent=within(share, language))
         buttons.append(
             f'<button type="button" data-cell="{cell.number}" aria-pressed="false" aria-label="{html.escape(told)}">'
-            f'<img src="{source}" alt=""><b>{cell.number}</b><br><bdi>{percent(cell.share)}</bdi></button>'
+            f'<img src="{source}" alt=""><b>{cell.number}</b><br><bdi>{html.escape(share)}</bdi></button>'
         )
     return (
         f"<h4>{say('classify_evidence', language)}</h4><p>{html.escape(' '.join(notes))}</p>"

@@ -1,13 +1,13 @@
 """The tab "Many fields": a case in, a table, heatmaps, a summary, CSV and a report out.
 
-Shared contract: what a visitor hands in is read where Gradio has put it and deleted by the button or within the hour,
-like everything made of it; a run's files lie in a folder of its own. Names come from anybody: they are escaped in
-HTML, and shown as plain text elsewhere.
+Shared contract: what a visitor hands in is read where Gradio has put it, and stays there until it is an hour old: one
+file may have come from several visitors, so none of them can delete it. What is made of it lies in a folder of the
+run's own, which the visitor's button deletes at once. Names come from anybody: they are escaped in HTML, and shown as
+plain text elsewhere.
 """
 
 from __future__ import annotations
 
-import html
 import shutil
 import time
 from collections.abc import Iterator
@@ -19,19 +19,21 @@ import numpy as np
 
 from leuk_hf.backends import Outputs
 from leuk_hf.case_summary import summarise
-from leuk_hf.field_report import answer_html, notes_html, pictures_html, summary_html
+from leuk_hf.field_report import summary_html
 from leuk_hf.intake import Upload, open_uploads
-from leuk_hf.many_fields import FieldRow, answer_candidates
-from leuk_hf.space.many_run import ManyRun, begin_run, delete_older, own_folder
+from leuk_hf.many_fields import answer_candidates
+from leuk_hf.space.many_run import ManyRun, Orders, begin_run, delete_older, own_folder
+from leuk_hf.space.many_shown import chosen_field, directed, headers, outcome, progress, spoken, table
 from leuk_hf.space.page_context import Page
-from leuk_hf.space.upload_list import upload_list
+from leuk_hf.space.serving import KEPT_SECONDS
+from leuk_hf.space.uploads import upload_list
+from leuk_hf.space.waiting import num_waiting
 from leuk_hf.space.words import mark, say
 from leuk_hf.space.words_many import TEXTS
 from leuk_hf.space.zero_gpu import on_gpu
 
 EXAMPLES = Path(__file__).parent.parent / "assets" / "examples"
-KEPT_SECONDS = 3600
-_COLUMNS = ("number", "file", "class", "probability", "set", "answer", "cells", "notes")
+LINE = "many"  # in which whole cases wait, one after the other
 CSS = """
 .leuk-many {contain: inline-size; width: 100%; overflow-x: clip}
 .leuk-many-words table {width: 100%; border-collapse: collapse; margin: 0.4em 0}
@@ -53,15 +55,14 @@ CSS = """
 """
 
 
-def build_many_tab(page: Page) -> None:
+def build_many_tab(page: Page, demo: gr.Blocks) -> None:
     """Lay out the tab and connect it.
 
     Args:
         page: Where it goes.
+        demo: The whole page, whose queue the runs wait in.
     """
     predictor, language = page.predictor, page.language
-    stopping: set[str | None] = set()  # sessions that have pressed Stop
-    erasing: set[str | None] = set()  # sessions that have pressed Clear
 
     @on_gpu
     def run_network(pixel_values: np.ndarray) -> Outputs:
@@ -70,8 +71,9 @@ def build_many_tab(page: Page) -> None:
     with gr.Column(elem_classes="leuk-many"):
         gr.Markdown(mark("many_intro"))
         with gr.Row():
-            files = upload_list(label=mark("many_files"), file_count="multiple", height=150, min_width=260)
-            folder = upload_list(label=mark("many_folder"), file_count="directory", height=150, min_width=260)
+            boxes: dict[str, Any] = {"largest_file": page.options.largest_file, "height": 150, "min_width": 260}
+            files = upload_list(label=mark("many_files"), file_count="multiple", **boxes)
+            folder = upload_list(label=mark("many_folder"), file_count="directory", **boxes)
         examples = sorted(EXAMPLES.glob("*.png"))
         example = gr.Button(mark("many_examples"), size="sm", visible=bool(examples), min_width=60)
         with gr.Row():
@@ -87,9 +89,9 @@ def build_many_tab(page: Page) -> None:
                     gr.DownloadButton(cast(str, mark(key)), size="md", min_width=120)
                     for key in ("many_csv", "many_report")
                 )
-            table = gr.Dataframe(
+            rows = gr.Dataframe(
                 label=mark("many_table"),
-                headers=_headers("en"),
+                headers=headers("en"),
                 datatype=["number", "str", "str", "number", "str", "str", "number", "str"],
                 column_widths=["60px", "220px", "120px", "120px", "180px", "160px", "120px", "600px"],
                 interactive=False,
@@ -112,93 +114,101 @@ def build_many_tab(page: Page) -> None:
                 with gr.Column(scale=2, min_width=300):
                     chosen = gr.HTML(elem_classes="leuk-many-words")
     state = gr.State(None, time_to_live=KEPT_SECONDS, delete_callback=_forget)
-    shown = [results, summary, table_file, report_file, table, gallery, chosen, state]
+    # Of the visit, to be changed in place: by the buttons, while a run reads it.
+    orders = gr.State(Orders())
+    # In the browser: each start that waits has its own.
+    number = gr.Number(0, visible=False)
+    shown = [results, summary, table_file, report_file, rows, gallery, chosen, state]
 
     def show(run: ManyRun, words: str) -> dict[Any, Any]:
         """Fill everything that depends on the rows."""
-        values = [_table_row(number, row, words) for number, row in enumerate(run.rows)]
         return {
             results: gr.Column(visible=True),
-            summary: _directed(summary_html(summarise(run.rows, predictor.class_names), TEXTS[words]), words),
+            summary: directed(summary_html(summarise(run.rows, predictor.class_names), TEXTS[words]), words),
             table_file: str(run.write_csv(predictor.class_names)),
             report_file: str(run.write_report(predictor, words)),
-            table: {"headers": _headers(words), "data": values},
+            rows: table(run, words),
             gallery: [(str(run.overlay_path(number)), f"{number + 1}") for number in run.pictured],
-            chosen: _directed(f"<p>{say('many_row_hint', words)}</p>", words),
+            chosen: directed(f"<p>{say('many_row_hint', words)}</p>", words),
             state: run,
         }
+
+    def nothing(words: str) -> dict[Any, Any]:
+        """Empty everything that depends on a run."""
+        return {
+            **{status: spoken("many_cleared", words), results: gr.Column(visible=False), summary: ""},
+            **{table_file: None, report_file: None, rows: {"headers": headers(words), "data": []}},
+            **{gallery: [], chosen: "", state: None},
+        }
+
+    def begin(orders: Orders, language: str) -> int:
+        """Give a start its number at once, so that Stop and Clear count for it while it waits."""
+        if (waiting := num_waiting(demo, LINE)) >= page.options.cases_waiting:
+            raise gr.Error(say("many_crowded", language, waiting=waiting), print_exception=False)
+        orders.begun += 1
+        return orders.begun
 
     def classify(
         given: list[Upload] | None,
         inside: list[Upload] | None,
+        number: int,
         language: str,
+        orders: Orders,
         previous: ManyRun | None,
-        request: gr.Request,
     ) -> Iterator[dict[Any, Any]]:
-        words, uploads, session = _known(language), [*(given or ()), *(inside or ())], request.session_hash
-        if not uploads:
-            yield {status: _spoken("many_nothing", words)}
+        words, uploads = _known(language), [*(given or ()), *(inside or ())]
+        if number <= orders.cleared:
+            yield nothing(words)
+            return
+        if number <= orders.stopped or not uploads:
+            yield {status: spoken("many_unbegun" if uploads else "many_nothing", words)}
             return
         _forget(previous)
-        stopping.discard(session)
-        erasing.discard(session)
         cache = Path(gallery.GRADIO_CACHE)
         delete_older(cache, KEPT_SECONDS)
-        yield {status: _spoken("many_busy", words), results: gr.Column(visible=False), state: None}
+        yield {status: spoken("many_busy", words), results: gr.Column(visible=False), state: None}
         with open_uploads(uploads) as candidates:
             run = begin_run(cache, predictor, len(candidates), model=page.model_name, revision=page.revision)
             begun, is_shown = time.monotonic(), False
             try:
-                yield {status: _progress(run, words)}
-                for rows in answer_candidates(predictor, candidates, run=run_network):
-                    for row in rows:
+                yield {status: progress(run, words)}
+                for batch in answer_candidates(predictor, candidates, run=run_network):
+                    for row in batch:
                         run.add(row)
                     run.seconds = time.monotonic() - begun
-                    if session in stopping:
+                    if number <= orders.stopped:
                         break
-                    yield {status: _progress(run, words)}
-                if session in erasing:  # what is deleted must not come back
-                    return
-                for number in run.pictured:  # what Gradio's own clearing up deletes
-                    gallery.temp_files.add(str(run.field_path(number)))
-                done, is_shown = show(run, words), True
-                yield {status: _outcome(run, words), **done}
+                    yield {status: progress(run, words)}
+                if number > orders.cleared:
+                    for picture in run.pictured:  # what Gradio's own clearing up deletes
+                        gallery.temp_files.add(str(run.field_path(picture)))
+                    yield {status: outcome(run, words), **show(run, words)}
+                    is_shown = number > orders.cleared
+                if not is_shown:  # also what was on its way already must not come back
+                    yield nothing(words)
             finally:
                 if not is_shown:  # the visitor has left, or wants it gone
                     run.delete()
 
-    def halt(request: gr.Request) -> None:
-        stopping.add(request.session_hash)
+    def halt(orders: Orders) -> None:
+        orders.stopped = orders.begun
 
-    def erase(
-        given: list[Upload] | None,
-        inside: list[Upload] | None,
-        language: str,
-        run: ManyRun | None,
-        request: gr.Request,
-    ) -> dict[Any, Any]:
-        stopping.add(request.session_hash)
-        erasing.add(request.session_hash)
+    def erase(language: str, orders: Orders, run: ManyRun | None) -> dict[Any, Any]:
+        orders.stopped = orders.cleared = orders.begun
         _forget(run)
-        for upload in (*(given or ()), *(inside or ())):
-            upload.path.unlink(missing_ok=True)
-        return {
-            **{files: None, folder: None, status: _spoken("many_cleared", _known(language))},
-            **{results: gr.Column(visible=False), summary: "", table_file: None, report_file: None},
-            **{table: {"headers": _headers(_known(language)), "data": []}, gallery: [], chosen: "", state: None},
-        }
+        return {files: None, folder: None, **nothing(_known(language))}
 
     def hand_in_examples() -> list[str]:
-        # Copies, which may be deleted like anything a visitor has handed in.
+        # Copies: Gradio takes files from its own folder alone.
         target = own_folder(Path(files.GRADIO_CACHE))
         return [str(shutil.copy(path, target)) for path in examples]
 
     def choose_row(run: ManyRun | None, language: str, event: gr.SelectData) -> str:
         # Rows are known by their number, however the visitor has sorted and filtered them.
-        return _chosen(run, int(event.row_value[0]) - 1, _known(language))
+        return chosen_field(run, int(event.row_value[0]) - 1, _known(language))
 
     def choose_picture(run: ManyRun | None, language: str, event: gr.SelectData) -> str:
-        return "" if run is None else _chosen(run, run.pictured[event.index], _known(language))
+        return "" if run is None else chosen_field(run, run.pictured[event.index], _known(language))
 
     def say_again(run: ManyRun | None, language: str) -> dict[Any, Any]:
         return {state: gr.skip()} if run is None else {status: "", **show(run, _known(language))}
@@ -209,81 +219,25 @@ def build_many_tab(page: Page) -> None:
     run: dict[str, Any] = {
         **private,
         "fn": classify,
-        "inputs": [files, folder, language, state],
+        "inputs": [files, folder, number, language, orders, state],
         "outputs": [status, *shown],
         "show_progress": "minimal",
         "show_progress_on": status,
-        "concurrency_id": "many",
+        "concurrency_id": LINE,
         "concurrency_limit": 1,
     }
-    start.click(**run)
-    example.click(hand_in_examples, None, files, **quick).then(**run)
-    stop.click(halt, None, None, **quick)
-    clear.click(erase, [files, folder, language, state], [files, folder, status, *shown], **quick)
-    table.select(choose_row, [state, language], chosen, **quick)
+    asked: dict[str, Any] = {**quick, "fn": begin, "inputs": [orders, language], "outputs": number}
+    start.click(**asked).success(**run)
+    example.click(hand_in_examples, None, files, **quick).success(**asked).success(**run)
+    stop.click(halt, orders, None, **quick)
+    clear.click(erase, [language, orders, state], [files, folder, status, *shown], **quick)
+    rows.select(choose_row, [state, language], chosen, **quick)
     gallery.select(choose_picture, [state, language], chosen, **quick)
     language.change(say_again, [state, language], [status, *shown], show_progress="hidden", **private)
 
 
 def _known(language: str | None) -> str:
     return language if language in TEXTS else "en"
-
-
-def _headers(language: str) -> list[str]:
-    return [say(f"many_column_{name}", language) for name in _COLUMNS]
-
-
-def _table_row(number: int, row: FieldRow, language: str) -> list[Any]:
-    prediction = row.prediction
-    if prediction is None:
-        return [number + 1, row.file, "", None, "", say("many_failed", language), None, row.error or ""]
-    answer = "refused"
-    if prediction.answered:
-        answer = "ambiguous" if len(prediction.prediction_set) > 1 else "answered"
-    return [
-        number + 1,
-        row.file,
-        prediction.label,
-        round(prediction.probabilities[prediction.label], 3),
-        ", ".join(prediction.prediction_set),
-        say(f"many_{answer}", language),
-        row.cells,
-        " ".join(prediction.reasons),
-    ]
-
-
-def _chosen(run: ManyRun | None, number: int, language: str) -> str:
-    if run is None or not 0 <= number < len(run.rows):
-        return ""
-    row, words, pictures = run.rows[number], TEXTS[language], run.pictures_of(number)
-    shown = "" if pictures is None else f"<div class=pictures>{pictures_html(number, pictures, words)}</div>"
-    name = f"<div class=file>{number + 1}. <bdi>{html.escape(row.file)}</bdi></div>"
-    return _directed(f"{shown}{name}{answer_html(row, words)}{notes_html(row)}", language)
-
-
-def _spoken(key: str, language: str, **values: Any) -> str:
-    return _directed(f'<p role="status">{html.escape(say(key, language, **values))}</p>', language)
-
-
-def _progress(run: ManyRun, language: str) -> str:
-    done = len(run.rows)
-    text = say("many_progress", language, done=done, total=run.total)
-    if done:
-        left = run.seconds / done * (run.total - done)
-        text = f"{text}, {say('many_left', language, seconds=round(left))}"
-    label = html.escape(text)
-    bar = f'<progress max="{run.total}" value="{done}" aria-label="{label}"></progress>'
-    return _directed(f'<p role="status">{label}</p>{bar}', language)
-
-
-def _directed(text: str, language: str) -> str:
-    return f'<div dir="{TEXTS[language]["many_report_direction"]}" lang="{language}">{text}</div>'
-
-
-def _outcome(run: ManyRun, language: str) -> str:
-    if len(run.rows) < run.total:
-        return _spoken("many_stopped", language, done=len(run.rows), total=run.total)
-    return _spoken("many_done", language, done=len(run.rows), seconds=f"{run.seconds:.1f}")
 
 
 def _forget(run: ManyRun | None) -> None:

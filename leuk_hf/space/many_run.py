@@ -23,6 +23,21 @@ _PREFIX = "leuk-many-"
 
 
 @dataclasses.dataclass
+class Orders:
+    """What a visitor has asked for; the runs of a visit are numbered from 1.
+
+    Args:
+        begun: Number of the last start.
+        stopped: Runs up to this number are to stop, also those that still wait.
+        cleared: Of runs up to this number nothing is to be shown, nor kept.
+    """
+
+    begun: int = 0
+    stopped: int = 0
+    cleared: int = 0
+
+
+@dataclasses.dataclass
 class ManyRun:
     """What one run has answered so far.
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from leuk_hf.errors import LeukError
 
-_SIZE = re.compile(r"[1-9]\d*(b|kb|mb|gb)")
+_UNITS = {"b": 1, "kb": 2**10, "mb": 2**20, "gb": 2**30}
+_SIZE = re.compile(rf"([1-9]\d*)({'|'.join(_UNITS)})")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Options:
         port: Port to listen at; 0: the first free one from 7860.
         root_path: Path under which a proxy serves the demo, as "/leuk".
         max_upload: Largest file that is taken, as 64mb.
-        queue_size: Requests that may wait; more are told to come back.
+        queue_size: Requests that may wait, besides an eighth as many whole cases; more are told to come back.
         concurrency: Requests that run the model at a time.
         examples: Folder of own fields to offer as examples; empty: the synthetic ones.
     """
@@ -51,6 +52,17 @@ class Options:
             raise LeukError(f"root_path is {self.root_path!r}; give a path as /leuk, or a full address")
         if self.examples is not None and not self.examples.is_dir():
             raise LeukError(f"examples is {str(self.examples)!r}, which is no folder; give one with images of fields")
+
+    @property
+    def largest_file(self) -> int:
+        """`max_upload` in bytes."""
+        number, unit = _SIZE.fullmatch(self.max_upload).groups()  # type: ignore[union-attr]
+        return int(number) * _UNITS[unit]
+
+    @property
+    def cases_waiting(self) -> int:
+        """How many whole cases may wait, beside the `queue_size` other requests."""
+        return max(1, self.queue_size // 8)
 
 
 # Gradio's own names where it has them, so that what is written about Gradio holds here.

@@ -6,23 +6,23 @@ import html
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from leuk_hf.backends import Predictor, as_predictor
 from leuk_hf.labels import CLASS_NAMES
-from leuk_hf.space import audit_panel, classify, many, programs, theme, trust
+from leuk_hf.space import audit_panel, classify, folder_names, language, many, programs, theme, trust
 from leuk_hf.space.endpoints import add_endpoints
-from leuk_hf.space.language import HEAD, follow_language, language_switch, language_value
+from leuk_hf.space.language import follow_language, language_switch, language_value
 from leuk_hf.space.options import Options
 from leuk_hf.space.page_context import Page
+from leuk_hf.space.serving import KEPT_SECONDS, SESSIONS, SWEEP_SECONDS, BodyLimit, keeping_little
+from leuk_hf.space.waiting import limit_waiting
 from leuk_hf.space.words import I18N, mark
 
 if TYPE_CHECKING:
     from leuk_hf.model import LeukDenseNet
 
 CSS = theme.CSS + classify.CSS + audit_panel.CSS + many.CSS + trust.CSS + programs.CSS
-
-# Gradio keeps the last results of so many visits in memory, a few hundred kilobytes each; its default is 10,000.
-SESSIONS = 256
 
 
 def build_page(
@@ -43,8 +43,8 @@ def build_page(
         is_preloaded: Whether all files of the model that there are lie in the cache.
     """
     predictor = as_predictor(model)
-    # Uploads and results older than an hour are deleted, looked for every five minutes.
-    with gr.Blocks(title="leuk_hf: B-ALL subtypes on blood smears", delete_cache=(300, 3600)) as demo:
+    kept = (SWEEP_SECONDS, KEPT_SECONDS)  # uploads and results
+    with gr.Blocks(title="leuk_hf: B-ALL subtypes on blood smears", delete_cache=kept) as demo:
         page = Page(predictor, model_name, revision, options or Options(), language_value(), is_preloaded)
         with gr.Row(elem_classes="leuk-header"):
             gr.Markdown("# leuk_hf", elem_classes="leuk-title")
@@ -57,7 +57,7 @@ def build_page(
         with gr.Tab(mark("page_tab_classify")):
             classify.build_classify_tab(page)
         with gr.Tab(mark("page_tab_many")):
-            many.build_many_tab(page)
+            many.build_many_tab(page, demo)
         with gr.Tab(mark("page_tab_trust")):
             trust.build_trust_tab(page)
         with gr.Tab(mark("page_tab_programs")):
@@ -66,7 +66,9 @@ def build_page(
         gr.HTML(served(page), elem_classes="leuk-served")
         add_endpoints(page)
         follow_language(demo, page.language)
-    return demo.queue(max_size=page.options.queue_size, api_open=False)
+    demo.queue(max_size=page.options.queue_size + page.options.cases_waiting, api_open=False)
+    limit_waiting(demo, many.LINE, page.options.cases_waiting)
+    return demo
 
 
 def served(page: Page) -> str:
@@ -89,10 +91,14 @@ def launch_settings(options: Options) -> dict[str, Any]:
     return {
         "theme": theme.THEME,
         "css": CSS,
-        "head": HEAD,
+        "head": language.HEAD + folder_names.HEAD,
         "i18n": I18N,
         "max_file_size": options.max_upload,
         "state_session_capacity": SESSIONS,
+        "app_kwargs": {
+            "lifespan": keeping_little,
+            "middleware": [Middleware(BodyLimit, largest_file=options.largest_file)],
+        },
         "run_history": False,
         "enable_monitoring": False,
         "footer_links": ["api", "settings"],

@@ -12,21 +12,20 @@ from leuk_hf.backends import Predictor
 from leuk_hf.explanation import Reading
 from leuk_hf.field_checks import passed_limits
 from leuk_hf.image_io import original_size
+from leuk_hf.percentages import probability_text, share_text
 from leuk_hf.prediction import Prediction, cautions_about
+from leuk_hf.space.language import RIGHT_TO_LEFT
 from leuk_hf.space.words import say
 
 
-def percent(value: float) -> str:
-    """Write a share as a percentage that never claims certainty: "<1 %", "93 %", ">99 %".
+def within(text: str, language: str) -> str:
+    """Keep a figure together, in its own direction, where it stands in a sentence that runs from right to left.
 
     Args:
-        value: In [0, 1].
+        text: Such as "> 99 %".
+        language: One of `LANGUAGES`, of the sentence.
     """
-    if 0 < value < 0.01:
-        return "<1\u00a0%"
-    if 0.99 < value < 1:
-        return ">99\u00a0%"
-    return f"{100 * value:.0f}\u00a0%"
+    return f"\u2066{text}\u2069" if language in RIGHT_TO_LEFT else text
 
 
 def verdict(prediction: Prediction, language: str, *, is_calibrated: bool = True) -> tuple[str, str]:
@@ -41,7 +40,8 @@ def verdict(prediction: Prediction, language: str, *, is_calibrated: bool = True
         return say("classify_refused", language), ""
     others = [name for name in prediction.prediction_set if name != prediction.label]
     kind = say("classify_calibrated" if is_calibrated else "classify_uncalibrated", language)
-    given = {"kind": kind, "percent": percent(prediction.probabilities[prediction.label])}
+    top = prediction.probabilities[prediction.label]
+    given = {"kind": kind, "percent": within(probability_text(top), language)}
     if not others:
         headline = say("classify_looks", language, label=prediction.label)
         return headline, say("classify_certain", language, **given)
@@ -57,7 +57,10 @@ def reasons(faults: Iterable[tuple[str, dict[str, Any]]], language: str) -> list
         faults: From `faults_of`.
         language: One of `LANGUAGES`.
     """
-    return [say(f"classify_reason_{name}", language, **values) for name, values in faults]
+    return [
+        say(f"classify_reason_{name}", language, **{**values, "diameter": within(values["diameter"], language)})
+        for name, values in faults
+    ]
 
 
 def faults_of(predictor: Predictor, reading: Reading, image: Image.Image) -> tuple[tuple[str, dict[str, Any]], ...]:
@@ -73,7 +76,7 @@ def faults_of(predictor: Predictor, reading: Reading, image: Image.Image) -> tup
     diameter = measures.leukocyte_diameter
     values = {
         "elongation": f"{measures.elongation:.1f}",
-        "diameter": "?" if diameter is None else percent(diameter),
+        "diameter": "?" if diameter is None else share_text(diameter),
         "width": width,
         "height": height,
         "image_size": image_size,

@@ -1,41 +1,92 @@
-"""Uploads are hostile: they are decoded by `load_image`, never by gradio."""
+"""Uploads are hostile: they are decoded by `load_image`, never by gradio, and no road in takes more than the limit.
+
+Shared contract: a file comes by gradio's upload, which has its own limit, as an address on the web, which is fetched
+here, or as a data URI. The classes are made without gradio's metaclass, which writes a stub file beside the source of
+every subclass; a method put onto an instance would be lost when an update, such as an example, makes gradio build the
+visitor's component again.
+"""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import html
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
 
 import gradio as gr
 from gradio import processing_utils
-from gradio.data_classes import ImageData
+from gradio.data_classes import FileData, ImageData, ListFiles
+from gradio_client.utils import is_http_url_like
 from PIL import Image
 
 from leuk_hf.errors import ImageError
 from leuk_hf.image_encoding import encode_image
 from leuk_hf.image_io import load_image
+from leuk_hf.intake import Upload
+from leuk_hf.space.example_answers import remember_file
+from leuk_hf.space.serving import megabytes
+from leuk_hf.space.web_files import fetch
+
+_Kind = TypeVar("_Kind", gr.Image, gr.File)
 
 
-def smear_image(*, reduce_to: int, **settings: Any) -> gr.Image:
+def smear_image(*, reduce_to: int, largest_file: int, **settings: Any) -> gr.Image:
     """Make a `gr.Image` that decodes by `load_image`.
 
     gradio's own decoding fails without a word on a wrong file, keeps animations, clips 16-bit images to white, and
-    lets data URIs through as they are. The class is made without gradio's metaclass, which writes a stub file beside
-    the source of every subclass; a method put onto the instance would be lost when an update, such as an example,
-    makes gradio build the visitor's component again.
+    lets data URIs through as they are.
 
     Args:
         reduce_to: As for `load_image`.
+        largest_file: Bytes of the largest image that is taken.
         **settings: Arguments of `gr.Image`.
     """
 
     def preprocess(self: gr.Image, payload: ImageData | None) -> Image.Image | None:
-        return decode_upload(payload, reduce_to=reduce_to)
+        image = decode_upload(payload, reduce_to=reduce_to, largest_file=largest_file)
+        if image is not None and payload is not None and payload.path:
+            remember_file(image, Path(payload.path))
+        return image
 
-    made = type.__new__(type(gr.Image), "Image", (gr.Image,), {"preprocess": preprocess, "__module__": __name__})
-    return made(**settings)
+    return _with_limit(gr.Image, largest_file, preprocess=preprocess)(**settings)
+
+
+def upload_list(*, largest_file: int, **settings: Any) -> gr.File:
+    """Make a `gr.File` that gives `Upload`s.
+
+    Args:
+        largest_file: Bytes of the largest file that is taken.
+        **settings: Arguments of `gr.File`.
+    """
+
+    def preprocess(self: gr.File, payload: ListFiles | FileData | None) -> list[Upload] | None:
+        return received(payload)
+
+    return _with_limit(gr.File, largest_file, preprocess=preprocess)(**settings)
+
+
+def received(payload: ListFiles | FileData | None) -> list[Upload] | None:
+    """Give what was handed in, with the names it had; Gradio's own way leaves an empty file behind for each.
+
+    Args:
+        payload: Files in Gradio's upload folder.
+    """
+    if payload is None:
+        return None
+    given = payload.root if isinstance(payload, ListFiles) else [payload]
+    return [Upload(Path(file.path), name_of(file)) for file in given]
+
+
+def name_of(file: FileData) -> str:
+    """Name a file as the visitor knows it: with its folders if it came in one, and without what leads elsewhere.
+
+    Args:
+        file: As the browser names it.
+    """
+    given = (file.orig_name or Path(file.path).name).replace("\\", "/")
+    parts = [part for part in PurePosixPath(given).parts if part not in ("/", ".", "..")]
+    return "/".join(parts) or Path(file.path).name
 
 
 def overlay_image(**settings: Any) -> gr.Image:
@@ -57,11 +108,12 @@ def overlay_image(**settings: Any) -> gr.Image:
     return component
 
 
-def decode_upload(payload: ImageData | None, *, reduce_to: int | None = None) -> Image.Image | None:
+def decode_upload(payload: ImageData | None, *, largest_file: int, reduce_to: int | None = None) -> Image.Image | None:
     """Decode what the browser or a client sent: RGB PIL, or None when nothing was given.
 
     Args:
         payload: A file in gradio's upload folder, or a data URI.
+        largest_file: Bytes of the largest image that a data URI may hold.
         reduce_to: As for `load_image`.
 
     Raises:
@@ -73,14 +125,35 @@ def decode_upload(payload: ImageData | None, *, reduce_to: int | None = None) ->
     name = html.escape(Path(payload.orig_name).name, quote=False) if payload.orig_name else "the image"
     try:
         if payload.url and payload.url.startswith("data:"):
-            return load_image(_decode_data_uri(payload.url), name=name, reduce_to=reduce_to)
+            return load_image(_decode_data_uri(payload.url, largest_file), name=name, reduce_to=reduce_to)
         return load_image(Path(payload.path or ""), name=name, reduce_to=reduce_to)
     except ImageError as error:
         raise gr.Error(str(error), title="This image cannot be used", print_exception=False) from error
 
 
-def _decode_data_uri(uri: str) -> bytes:
+def _with_limit(kind: type[_Kind], largest_file: int, **methods: Any) -> type[_Kind]:
+    """Make a class of gradio's component that fetches no more than the limit from the web."""
+
+    async def move(self: gr.Image | gr.File, source: str | Path | None) -> str | None:
+        if source is None or not is_http_url_like(str(source)):
+            return await kind.async_move_resource_to_block_cache(self, source)  # type: ignore[arg-type]
+        try:
+            name, content = await fetch(str(source), largest_file)
+        except ImageError as error:
+            sentence = html.escape(str(error), quote=False)
+            raise gr.Error(sentence, title="This file cannot be used", print_exception=False) from error
+        path = processing_utils.save_bytes_to_cache(content, name, self.GRADIO_CACHE)
+        self.temp_files.add(path)
+        return path
+
+    content = {**methods, "async_move_resource_to_block_cache": move, "__module__": __name__}
+    return type.__new__(type(kind), kind.__name__, (kind,), content)
+
+
+def _decode_data_uri(uri: str, largest_file: int) -> bytes:
     header, _, body = uri.partition(",")
+    if len(body) * 3 // 4 > largest_file + 2:  # before it is in memory twice
+        raise ImageError(f"the image is larger than {megabytes(largest_file)}; save it smaller")
     try:
         if not header.endswith(";base64"):
             raise ValueError("not base64")

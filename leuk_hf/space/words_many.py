@@ -4,21 +4,25 @@ from __future__ import annotations
 
 TEXTS = {
     "en": {
-        "many_intro": "Classify a whole case: images, a folder, or a zip archive of them. At most 1000 files; a"
-        " file that cannot be used gets a row that says why.",
+        "many_intro": "Classify a whole case: images, a folder, or a zip archive of them. At most 1000 files"
+        " and 20 archives; a file that cannot be used gets a row that says why.",
         "many_files": "Images or zip archives",
         "many_folder": "A folder",
         "many_examples": "Try four synthetic examples (drawn by a program, not specimens)",
         "many_start": "Classify all",
         "many_stop": "Stop",
-        "many_clear": "Clear and delete",
+        "many_clear": "Clear and delete results",
         "many_progress": "{done} of {total} files",
         "many_left": "about {seconds} s left",
         "many_done": "Done: {done} files in {seconds} s.",
         "many_stopped": "Stopped after {done} of {total} files.",
         "many_nothing": "There is nothing to classify; choose images, a folder or a zip archive first.",
         "many_busy": "Reading what you gave…",
-        "many_cleared": "Everything you gave and everything made of it was deleted.",
+        "many_unbegun": "Stopped before it began.",
+        "many_crowded": "{waiting} cases are waiting already, and each takes its time; try again in a few minutes."
+        " Single fields, in the first tab, wait in another line.",
+        "many_cleared": "Everything made of your files was deleted. The files themselves are deleted when they have"
+        " been on the server for about an hour.",
         "many_table": "Fields",
         "many_gallery": "Heatmaps",
         "many_row_hint": "Choose a row or a picture to see it here.",
@@ -79,20 +83,24 @@ TEXTS = {
     },
     "fa": {
         "many_intro": "یک مجموعهٔ کامل را رده‌بندی کنید: چند تصویر، یک پوشه، یا یک پروندهٔ زیپ از تصویرها. حداکثر"
-        " ۱۰۰۰ پرونده؛ برای پرونده‌ای که قابل استفاده نباشد، سطری می‌آید که دلیل را می‌گوید.",
+        " ۱۰۰۰ پرونده و ۲۰ زیپ؛ برای پرونده‌ای که قابل استفاده نباشد، سطری می‌آید که دلیل را می‌گوید.",
         "many_files": "تصویرها یا پرونده‌های زیپ",
         "many_folder": "یک پوشه",
         "many_examples": "آزمایش با چهار نمونهٔ ساختگی (کشیدهٔ یک برنامه، نه نمونهٔ واقعی)",
         "many_start": "رده‌بندی همه",
         "many_stop": "توقف",
-        "many_clear": "پاک کردن و حذف",
+        "many_clear": "پاک کردن و حذف نتیجه‌ها",
         "many_progress": "{done} از {total} پرونده",
         "many_left": "حدود {seconds} ثانیه مانده",
         "many_done": "پایان: {done} پرونده در {seconds} ثانیه.",
         "many_stopped": "پس از {done} پرونده از {total} پرونده متوقف شد.",
         "many_nothing": "چیزی برای رده‌بندی نیست؛ ابتدا چند تصویر، یک پوشه یا یک پروندهٔ زیپ انتخاب کنید.",
         "many_busy": "در حال خواندن پرونده‌ها…",
-        "many_cleared": "هر چه داده بودید و هر چه از آن ساخته شده بود حذف شد.",
+        "many_unbegun": "پیش از آغاز متوقف شد.",
+        "many_crowded": "هم‌اکنون {waiting} مجموعه در صف است و هر کدام زمان می‌برد؛ چند دقیقهٔ دیگر دوباره بیازمایید. صف"
+        " تک‌میدان‌ها، در زبانهٔ نخست، جداست.",
+        "many_cleared": "هر چه از پرونده‌های شما ساخته شده بود حذف شد. خود پرونده‌ها حدود یک ساعت پس از رسیدن به سرور"
+        " حذف می‌شوند.",
         "many_table": "میدان‌های دید",
         "many_gallery": "نقشه‌های گرما",
         "many_row_hint": "یک سطر یا یک تصویر را انتخاب کنید تا این‌جا نشان داده شود.",

@@ -8,9 +8,9 @@ TEXTS = {
             " evidence."
         ),
         "page_notice": (
-            "**For research and teaching only. Not a medical device, not for diagnosis.** Uploads and files"
-            " made of them are deleted after about an hour; the last results of a visit may stay in the server's"
-            " memory until other visits take its place. This program records nothing of who sent what."
+            "**For research and teaching only. Not a medical device, not for diagnosis.** Uploads, and"
+            " whatever is made of them, also in the server's memory, are deleted after about an hour. This program"
+            " records nothing of who sent what."
         ),
         "page_other_language": "فارسی",
         "page_tab_classify": "One field",
@@ -31,8 +31,8 @@ TEXTS = {
         ),
         "page_notice": (
             "**فقط برای پژوهش و آموزش. این برنامه ابزار پزشکی نیست و برای تشخیص به کار نمی‌رود.** پرونده‌های"
-            " بارگذاری‌شده و آنچه از آن‌ها ساخته می‌شود پس از حدود یک ساعت پاک می‌شوند؛ آخرین نتیجه‌های هر بازدید شاید تا"
-            " آمدن بازدیدهای دیگر در حافظهٔ سرور بماند. این برنامه ثبت نمی‌کند چه کسی چه فرستاده است."
+            " بارگذاری‌شده و هر چه از آن‌ها ساخته می‌شود، در حافظهٔ سرور نیز، پس از حدود یک ساعت پاک می‌شوند. این برنامه"
+            " ثبت نمی‌کند چه کسی چه فرستاده است."
         ),
         "page_other_language": "English",
         "page_tab_classify": "یک میدان دید",
