@@ -351,6 +351,16 @@ def test_the_script_pushes_what_a_fresh_process_loads(hub, tiny_model, tmp_path)
     again = subprocess.run(push, env=environment, capture_output=True, text=True, check=False)
     assert again.returncode == 0 and "nothing has changed since" in again.stdout and commit in again.stdout
 
+    # An edited card is kept, but not with answers that are not the checkpoint's.
+    files = hub.repo("model", "ada/net").files()
+    spoilt = files["README.md"].replace(b"example_title: synthetic Pre", b"example_title: my own")
+    assert spoilt != files["README.md"]
+    edited = hub.add_repo("model", "ada/edited", {**files, "README.md": spoilt}, private=True)
+    push[push.index("ada/net")] = "ada/edited"
+    done = subprocess.run(push[:-2], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and edited.files()["README.md"] == spoilt
+    assert "README.md of ada/edited was edited on the Hub and differs in widget from what is to be" in done.stderr
+
     def logits(source, revision, home, **more):
         environment = {**hub.environment(tmp_path / home, "hf_ada"), **more}
         done = subprocess.run(
