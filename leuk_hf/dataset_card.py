@@ -18,10 +18,10 @@ from leuk_hf.errors import DataError
 from leuk_hf.group_source import HUB_NAME, TABLE_NAME
 from leuk_hf.hub_cards import marked
 from leuk_hf.labels import CLASS_NAMES
+from leuk_hf.model_index import ARCHIVE_FIELDS
 from leuk_hf.splits import PARTS, PROTOCOLS
 
 KAGGLE_PAGE = "https://www.kaggle.com/datasets/mehradaria/leukemia"
-KAGGLE_FIELDS = 3256
 _TEMPLATE = Path(__file__).parent / "assets" / "dataset_card.md"
 _KAGGLE_FILE = re.compile(r"(Benign/WBC-Benign|(Early|Pre|Pro)/WBC-Malignant-\2)-\d{3}\.jpg")
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
@@ -92,7 +92,7 @@ def render_dataset_card(table: DatasetTable, statement: Statement) -> str:
         said=said,
         is_kaggle=is_kaggle,
         kaggle_page=KAGGLE_PAGE,
-        kaggle_fields=KAGGLE_FIELDS,
+        kaggle_fields=ARCHIVE_FIELDS,
         table=table,
         facts=facts_of(table),
         table_name=TABLE_NAME,

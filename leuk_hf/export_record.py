@@ -14,6 +14,7 @@ from typing import Any
 
 from leuk_hf import checkpoint_io
 from leuk_hf.errors import CheckpointError
+from leuk_hf.hub_files import hash_on_hub, is_cached
 
 RECORD_NAME = "export.json"
 ONNX_NAME = "model.onnx"
@@ -62,11 +63,12 @@ class ExportRecord:
             The file, or None if the export has none for it.
 
         Raises:
-            CheckpointError: If a file is not the one that was exported.
+            CheckpointError: If a file is not the one that was exported, or lies on the Hub beside other weights.
         """
         for name in _GRAPHS[backend]:
             if name not in self.content["graphs"]:
                 continue
+            self._check_weights_on_hub(name)
             names = (name, OPENVINO_WEIGHTS_NAME) if name == OPENVINO_NAME else (name,)
             paths = []
             for each in names:
@@ -99,6 +101,29 @@ class ExportRecord:
         weights = checkpoint_io.locate(self.source, checkpoint_io.WEIGHTS_NAME, **self.download)
         if file_sha256(weights) != self.content["weights_sha256"]:
             raise CheckpointError(f"{weights} is not what the exported graph was made from; export it again")
+
+    def _check_weights_on_hub(self, graph: str) -> None:
+        """Compare the weights beside a graph on the Hub before it is fetched; a graph in the cache was compared then.
+
+        Weights that were pushed alone leave the graph of those before them.
+        """
+        revision = self.download.get("revision")
+        if not self.is_on_hub or is_cached(str(self.source), graph, **self.download):
+            return
+        name = checkpoint_io.WEIGHTS_NAME
+        found = hash_on_hub(
+            str(self.source),
+            name,
+            here="a folder",
+            there="a repository",
+            error=CheckpointError,
+            revision=revision,
+            token=self.download.get("token"),
+        )
+        if found is not None and len(found) != 64:  # small enough for git, which has another hash
+            found = file_sha256(checkpoint_io.locate(self.source, name, **self.download))
+        if found not in (None, self.content["weights_sha256"]):
+            raise CheckpointError(f"{self.source}: the exported graph was made from other weights; export it again")
 
     def fault(self) -> str | None:
         """Say in a sentence why the graphs may not be used with what lies beside them; None if they may."""

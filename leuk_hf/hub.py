@@ -86,8 +86,8 @@ def publish_folder(
         token: By default the one saved by `hf auth login`, or HF_TOKEN.
         obsolete: Patterns of files that earlier versions may have left; removed unless the folder has them.
         overwrite_card: Replace the card even if it was edited on the Hub.
-        card_agrees_on: Metadata without which what is published would not work: an edited card is kept only if it
-            says the same of them as the folder's.
+        card_agrees_on: Metadata without which what is published would not work, or would be shown with figures of
+            something else: an edited card is kept only if it says the same of them as the folder's.
         space_hardware: Of a new Space, such as "zero-a10g".
 
     Returns:
@@ -121,15 +121,14 @@ def publish_folder(
         tagged = _commit_of_tag(api, place, tag)
         if tagged not in (None, before):
             raise HubError(f"{repo_id} has a tag {tag} on another commit ({tagged}); choose a new one")
-        commit = api.upload_folder(
+        # Not upload_folder: where the client has hf_xet, that makes several commits of many files, or of a failed one.
+        commit = api.create_commit(
             **place,
-            folder_path=folder,
+            operations=_operations(api, place, folder, branch, obsolete, keep_card=theirs is not None),
             commit_message=message,
             revision=branch,
             create_pr=create_pr,
             parent_commit=None if create_pr else before,
-            delete_patterns=list(obsolete) or None,
-            ignore_patterns=[CARD_NAME] if theirs else None,
         )
         if tagged not in (None, commit.oid):
             raise HubError(f"published as {commit.oid}, but the tag {tag} stays on {tagged}; choose a new one")
@@ -175,13 +174,10 @@ def check_access(
     with plain_errors(repo_id):
         huggingface_hub.utils.validate_repo_id(repo_id)
         user = api.whoami()
-        name = repo_id if "/" in repo_id else f"{user['name']}/{repo_id}"
-        role = ((user.get("auth") or {}).get("accessToken") or {}).get("role")
-        owners = (user["name"], *(each["name"] for each in user.get("orgs") or ()))
-        # What a fine-grained token may do is known to the Hub alone.
-        if role == "read" or (role == "write" and not create_pr and name.split("/")[0] not in owners):
+        name = repo_id if "/" in repo_id else f"{user.get('name')}/{repo_id}"
+        if _may_not_write(user, name.split("/")[0], create_pr):
             raise HubError(_PLAIN[403].format(repo_id=name, said=""))
-        if api.repo_exists(name, repo_type=repo_type):
+        if ("/" in repo_id or user.get("name")) and api.repo_exists(name, repo_type=repo_type):
             _check_privacy(name, api.repo_info(name, repo_type=repo_type), private)
 
 
@@ -228,6 +224,39 @@ def _check_options(branch: str | None, tag: str | None, create_pr: bool) -> None
         raise HubError(f"a pull request is for the main branch, not for {branch}; leave out one of the two")
     if create_pr and tag:
         raise HubError("a pull request has no commit to tag yet; merge it first, or leave out the tag")
+
+
+def _may_not_write(user: dict[str, Any], owner: str, create_pr: bool) -> bool:
+    """Tell whether the Hub's answer on a token rules it out; what the answer does not say is left to the Hub."""
+    auth = user.get("auth")
+    token = auth.get("accessToken") if isinstance(auth, dict) else None
+    if not isinstance(token, dict):
+        return False
+    role = token.get("role")
+    if role == "read":
+        return True
+    # A fine-grained token may have got rights to what is not its user's; a listed right says so whatever the role.
+    known = "name" in user and isinstance(user.get("orgs"), list) and not token.get("fineGrained")
+    if create_pr or role != "write" or not known:
+        return False
+    return owner not in (user["name"], *(each.get("name") for each in user["orgs"] if isinstance(each, dict)))
+
+
+def _operations(
+    api: Any, place: dict[str, Any], folder: Path, branch: str | None, obsolete: Sequence[str], *, keep_card: bool
+) -> list[Any]:
+    """List what one commit adds and deletes."""
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+    from huggingface_hub.utils import filter_repo_objects
+
+    files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    there = api.list_repo_files(**place, revision=branch) if obsolete else []
+    gone = [name for name in filter_repo_objects(there, allow_patterns=list(obsolete)) if name not in files]
+    added = {name: path for name, path in files.items() if not (keep_card and name == CARD_NAME)}
+    return [
+        *(CommitOperationDelete(name) for name in gone),
+        *(CommitOperationAdd(name, path) for name, path in added.items()),
+    ]
 
 
 def _check_privacy(repo_id: str, info: Any, private: bool | None) -> None:

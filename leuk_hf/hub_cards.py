@@ -43,6 +43,17 @@ def differing_metadata(card: Path, other: Path, names: Sequence[str]) -> list[st
     return [name for name in names if first.get(name) != second.get(name)]
 
 
+def named_metadata(card: Path, names: Sequence[str]) -> list[str]:
+    """Name the metadata that a card has.
+
+    Args:
+        card: A card.
+        names: What to look for.
+    """
+    found = _metadata(card)
+    return [name for name in names if found.get(name)]
+
+
 def _metadata(card: Path) -> dict[str, Any]:
     from huggingface_hub.repocard import metadata_load, yaml  # it lets the errors of yaml through
 

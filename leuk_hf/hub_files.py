@@ -6,7 +6,8 @@ Shared contract: importing this module costs nothing; the Hub's client is loaded
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,71 @@ def download_file(
         LeukError: As `error` or `missing`.
     """
     import huggingface_hub
+
+    at = _at(download)
+    if not download.get("force_download") and _is_known_to_lack(repo_id, name, download):
+        raise (missing or error)(f"{repo_id}{at} has no {name}; {lacking}")
+    with _one_sentence(repo_id, name, at, download, here, there, lacking, error, missing or error):
+        return Path(huggingface_hub.hf_hub_download(repo_id, name, **download))
+
+
+def hash_on_hub(
+    repo_id: str,
+    name: str,
+    *,
+    here: str,
+    there: str,
+    error: type[LeukError],
+    revision: str | None = None,
+    token: str | bool | None = None,
+) -> str | None:
+    """Ask for the hash of a file without fetching it.
+
+    Args:
+        repo_id: "owner/name".
+        name: Of the file in the repository.
+        here: As for `download_file`.
+        there: As for `download_file`.
+        error: What is raised.
+        revision: Branch, tag or commit.
+        token: By default the one saved by `hf auth login`.
+
+    Returns:
+        SHA-256 of a large file, the hash by which git knows a small one; None if there is no such file, or
+        HF_HUB_OFFLINE is set, when no other file can be fetched either.
+
+    Raises:
+        LeukError: As `error`, if the Hub does not answer.
+    """
+    import huggingface_hub
+    from huggingface_hub.errors import EntryNotFoundError, OfflineModeIsEnabled
+
+    url = huggingface_hub.hf_hub_url(repo_id, name, revision=revision)
+    at = _at({"revision": revision})
+    with _one_sentence(repo_id, name, at, {"revision": revision}, here, there, "", error, error):
+        try:
+            return huggingface_hub.get_hf_file_metadata(url, token=token, retry_on_errors=True).etag
+        except (EntryNotFoundError, OfflineModeIsEnabled):
+            return None
+
+
+def _at(download: Mapping[str, Any]) -> str:
+    return f" at revision {download['revision']}" if download.get("revision") else ""
+
+
+@contextmanager
+def _one_sentence(
+    repo_id: str,
+    name: str,
+    at: str,
+    download: Mapping[str, Any],
+    here: str,
+    there: str,
+    lacking: str,
+    error: type[LeukError],
+    missing: type[LeukError],
+) -> Iterator[None]:
+    """Turn what the Hub's client raises when a file is asked for into one sentence."""
     from huggingface_hub.errors import (
         EntryNotFoundError,
         GatedRepoError,
@@ -56,12 +122,8 @@ def download_file(
         RevisionNotFoundError,
     )
 
-    revision, missing = download.get("revision"), missing or error
-    at = f" at revision {revision}" if revision else ""
-    if not download.get("force_download") and _is_known_to_lack(repo_id, name, download):
-        raise missing(f"{repo_id}{at} has no {name}; {lacking}")
     try:
-        return Path(huggingface_hub.hf_hub_download(repo_id, name, **download))
+        yield
     except GatedRepoError as fault:
         raise error(f"{repo_id} is gated; ask for access on its Hub page, then run `hf auth login`") from fault
     except RepositoryNotFoundError as fault:
@@ -70,7 +132,7 @@ def download_file(
             " or run `hf auth login` if it is private"
         ) from fault
     except RevisionNotFoundError as fault:
-        raise error(f"{repo_id} has no revision {revision!r}; give a branch, tag or commit") from fault
+        raise error(f"{repo_id} has no revision {download.get('revision')!r}; give a branch, tag or commit") from fault
     except HFValidationError as fault:
         raise error(f"{repo_id!r} is neither {here} here nor a valid Hub id (owner/name)") from fault
     except (OSError, ValueError, HTTPError) as fault:  # of the Hub, the network, the disk
@@ -103,16 +165,33 @@ def refusal(fault: BaseException) -> Any:
     return None if found is None or found.response is None else found
 
 
+def is_cached(repo_id: str, name: str, **download: Any) -> bool:
+    """Tell whether the cache has a commit's file, which then is the one on the Hub.
+
+    Args:
+        repo_id: "owner/name".
+        name: Of the file in the repository.
+        **download: As for `download_file`.
+    """
+    return isinstance(_in_cache(repo_id, name, download), str) and not download.get("force_download")
+
+
 def _is_known_to_lack(repo_id: str, name: str, download: Mapping[str, Any]) -> bool:
     """Tell whether the cache says that a commit has no such file, for which the client would ask each time."""
     import huggingface_hub
 
+    return _in_cache(repo_id, name, download) is huggingface_hub._CACHED_NO_EXIST
+
+
+def _in_cache(repo_id: str, name: str, download: Mapping[str, Any]) -> Any:
+    """Give what the cache knows of a commit's file: its path, that there is none, or None."""
+    import huggingface_hub
+
     revision = download.get("revision")
     if not _COMMIT.fullmatch(revision or "") or not _REPOSITORY.fullmatch(repo_id):
-        return False
+        return None
     place = {"cache_dir": download.get("cache_dir"), "repo_type": download.get("repo_type")}
-    known = huggingface_hub.try_to_load_from_cache(repo_id, name, revision=revision, **place)
-    return known is huggingface_hub._CACHED_NO_EXIST
+    return huggingface_hub.try_to_load_from_cache(repo_id, name, revision=revision, **place)
 
 
 def _refused(

@@ -11,7 +11,6 @@ import hashlib
 import inspect
 import json
 import tempfile
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,8 @@ from leuk_hf import checkpoint_io
 from leuk_hf.errors import CheckpointError
 from leuk_hf.field_checks import RefusalLimits
 from leuk_hf.hub import plain_errors
-from leuk_hf.hub_cards import CARD_NAME, edited_card, marked
+from leuk_hf.hub_cards import marked
+from leuk_hf.hub_weights import adapt_push
 from leuk_hf.image_io import ImageSource, load_image
 from leuk_hf.model_card import render_model_card
 from leuk_hf.model_config import IMAGENET_REPOSITORY, config_of
@@ -118,14 +118,20 @@ class LeukDenseNet(
             return self.push_to_hub(repo_id or target.name, model_card_kwargs=model_card_kwargs, **push_to_hub_kwargs)
         return None
 
-    def push_to_hub(self, repo_id: str, *, token: str | None = None, **options: Any) -> str:  # type: ignore[override]
+    def push_to_hub(  # type: ignore[override]
+        self, repo_id: str, *, token: str | None = None, overwrite_card: bool = False, **options: Any
+    ) -> str:
         """Publish config, weights and card in one commit; `scripts/push_to_hub.py` publishes more.
 
-        A card that was edited on the Hub is kept, with a warning.
+        A repository that has these very weights and settings, in whatever precision, keeps them, its card and
+        whatever else it has; only `model_card_kwargs` make a new card then. Of one that has others, what was made
+        from those (results, plots, training record, graphs) is deleted in the same commit, and the new card says
+        so; a warning lists it. A card that was edited on the Hub is kept, with a warning.
 
         Args:
             repo_id: "owner/name", or "name" for the token's own user; made if missing.
             token: By default the one saved by `hf auth login`, or HF_TOKEN.
+            overwrite_card: Replace the card that is there, even if it was edited on the Hub.
             **options: As for `PyTorchModelHubMixin.push_to_hub`: private, commit_message, branch, create_pr,
                 model_card_kwargs and so on.
 
@@ -133,13 +139,11 @@ class LeukDenseNet(
             The commit's URL (`CommitInfo`, a str with oid, pr_url and so on).
 
         Raises:
-            HubError: One sentence on what the Hub refuses and what to do.
+            HubError: One sentence on what the Hub refuses and what to do; also if a card that was edited there has
+                figures of other weights.
         """
         with plain_errors(repo_id):
-            if edited_card(HfApi(token=token), repo_id=repo_id, revision=options.get("branch")):
-                warnings.warn(f"the card of {repo_id} was edited on the Hub and is kept", stacklevel=2)
-                ignored = options.pop("ignore_patterns", None) or []
-                options["ignore_patterns"] = [*([ignored] if isinstance(ignored, str) else ignored), CARD_NAME]
+            options = adapt_push(self, HfApi(token=token), repo_id, options, overwrite_card=overwrite_card)
             return super().push_to_hub(repo_id, token=token, **options)
 
     @classmethod

@@ -14,7 +14,7 @@ from leuk_hf.claims import claims_text
 from leuk_hf.data_tables import data_text
 from leuk_hf.explanation_tables import explanations_text
 from leuk_hf.model_config import IMAGENET_REPOSITORY
-from leuk_hf.model_index import DATASET, card_data
+from leuk_hf.model_index import ARCHIVE_FIELDS, DATASET, card_data
 from leuk_hf.protocol_tables import comparison_text, is_comparison
 from leuk_hf.speed_tables import speed_text
 
@@ -41,6 +41,8 @@ def render_model_card(
     data_name: str = DATASET,
     widget: Sequence[Mapping[str, Any]] = (),
     plots: Sequence[str] = (),
+    earlier: str | None = None,
+    brings_package: bool = False,
 ) -> ModelCard:
     """Fill the template.
 
@@ -53,6 +55,8 @@ def render_model_card(
         data_name: What the weights were trained and evaluated on.
         widget: Sample images, as for `model_index.card_data`.
         plots: Names of plots of figures beside the card.
+        earlier: Commit up to which the repository holds figures of other weights.
+        brings_package: Whether what runs the model of leuk_hf lies beside the card, with its requirements.txt.
     """
     settings = config["leuk_hf"]
     recorded = training or {}
@@ -72,7 +76,10 @@ def render_model_card(
         training=training,
         data_name=data_name,
         is_kaggle=data_name == DATASET,
+        data_share=data_share(recorded) if data_name == DATASET else "",
         plots=plots,
+        earlier=earlier,
+        brings_package=brings_package,
         refuses=any(limit is not None for limit in settings["refusal_limits"].values()),
         results_table=results_table(results) if results else None,
         claims=claims_text(results or {}),
@@ -115,6 +122,23 @@ def results_table(results: dict[str, Any]) -> str:
         lines.append("")
     own_figures, compared = "\n".join(lines).strip(), comparison_text(results)
     return "\n\n".join(text for text in (own_figures, compared) if text)
+
+
+def data_share(training: Mapping[str, Any]) -> str:
+    """Say how much of the Kaggle archive a run had, by its own record; empty if it had all, or nothing is recorded.
+
+    Args:
+        training: Content of a training.json.
+    """
+    counts = {part: sum(classes.values()) for part, classes in training.get("fields", {}).items()}
+    used = sum(counts.values())
+    if not 0 < used < ARCHIVE_FIELDS:
+        return ""
+    return (
+        f"Of the {ARCHIVE_FIELDS} fields of the archive, {used} are in some part of this run"
+        f" ({', '.join(f'{part} {count}' for part, count in counts.items())}), copies and neighbours among them."
+        f" The other {ARCHIVE_FIELDS - used} are in none: the run saw none of them, and no figure below is of them."
+    )
 
 
 def audit_text(results: dict[str, Any], sections: Collection[str] | None = None) -> str:

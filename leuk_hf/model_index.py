@@ -16,6 +16,7 @@ from leuk_hf.protocol_tables import is_comparison
 
 TASK = "image-classification"
 DATASET = "Acute Lymphoblastic Leukemia (ALL) image dataset"
+ARCHIVE_FIELDS = 3256  # files in its folder Original, as Kaggle gives it
 # Figure of results.json -> metric of the Hub; the others are named as they are.
 _METRICS = {"macro_f1": "f1", "mean_auroc": "roc_auc"}
 METRIC_IDS = ("accuracy", "f1", "precision", "recall", "roc_auc")

@@ -25,23 +25,21 @@ from leuk_hf.calibration import ReliabilityBin
 from leuk_hf.errors import CheckpointError, HubError
 from leuk_hf.files import write_json, write_text
 from leuk_hf.hub_cards import CARD_NAME
+from leuk_hf.hub_weights import COMPANIONS, OF_THE_WEIGHTS
 from leuk_hf.imports import imported
 from leuk_hf.local_paths import without_local_paths
 from leuk_hf.model import LeukDenseNet
 from leuk_hf.model_index import DATASET
 from leuk_hf.plots import plot_audit, plot_confusion_matrix, plot_reliability_diagram
-from leuk_hf.prediction import predict
 from leuk_hf.protocol_tables import is_comparison
+from leuk_hf.samples import EXAMPLES, EXAMPLES_NAME, sample_answers
 
 _PACKAGE = Path(__file__).parent
-EXAMPLES = _PACKAGE / "assets" / "examples"
 HANDLER = _PACKAGE / "assets" / "handler.py"
 NOTEBOOK_NAME = "quickstart.ipynb"  # the Hub offers to open a notebook that lies in a repository
-# What a checkpoint's folder may hold beside config and weights.
-COMPANIONS = ("training.json", "split.csv", "results.json", export_record.RECORD_NAME, *export_record.GRAPH_NAMES)
 _RECORDS = ("training.json", "results.json", export_record.RECORD_NAME)
 # What earlier versions may have left in a repository.
-OBSOLETE = (*COMPANIONS, "plots/*", "examples/*", "leuk_hf/*", "handler.py", "requirements.txt", NOTEBOOK_NAME)
+OBSOLETE = (*OF_THE_WEIGHTS, f"{EXAMPLES_NAME}/*", "leuk_hf/*", "handler.py", "requirements.txt", NOTEBOOK_NAME)
 _SERVING = ("captum", "huggingface_hub", "opencv-python", "safetensors", "timm", "torch", "torchvision")
 
 
@@ -111,9 +109,9 @@ def _add_plots(checkpoint: Path, folder: Path) -> None:
 
 
 def _add_examples(checkpoint: Path, folder: Path) -> None:
-    (folder / "examples").mkdir()
+    (folder / EXAMPLES_NAME).mkdir()
     for file in sorted(EXAMPLES.glob("*.png")):
-        shutil.copyfile(file, folder / "examples" / file.name)
+        shutil.copyfile(file, folder / EXAMPLES_NAME / file.name)
 
 
 def _add_handler(checkpoint: Path, folder: Path) -> None:
@@ -128,35 +126,16 @@ def _add_notebook(checkpoint: Path, folder: Path) -> None:
 
 def _write_card(folder: Path, data_name: str) -> None:
     model = LeukDenseNet.from_pretrained(folder)
+    predictor = load_predictor(folder, backend="torch", precision="float32")
     card = model.generate_model_card(
         results=read_results(folder),
         training=read_json(folder / "training.json"),
         data_name=data_name,
-        widget=widget_of(folder),
+        widget=sample_answers(predictor, sorted((folder / EXAMPLES_NAME).glob("*.png"))),
+        brings_package=True,
         plots=sorted(path.relative_to(folder).as_posix() for path in folder.glob("plots/*.png")),
     )
     write_text(folder / CARD_NAME, str(card))
-
-
-def widget_of(folder: Path) -> list[dict[str, Any]]:
-    """Give the sample images of a repository with the answers of its checkpoint, as the Hub's widget shows them.
-
-    Args:
-        folder: With config.json, model.safetensors and examples/.
-    """
-    predictor = load_predictor(folder, backend="torch", precision="float32")
-    files = sorted((folder / "examples").glob("*.png"))
-    return [
-        {
-            "src": f"examples/{file.name}",
-            "example_title": file.stem.replace("-", " "),
-            "output": [
-                {"label": name, "score": round(score, 4)}
-                for name, score in sorted(prediction.probabilities.items(), key=lambda item: -item[1])
-            ],
-        }
-        for file, prediction in zip(files, predict(predictor, files) if files else (), strict=True)
-    ]
 
 
 def notebook_path() -> Path:

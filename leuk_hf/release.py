@@ -87,9 +87,20 @@ def release_checkpoint(
     entry = {"part": "test", **results.summary(), **provenance(command)}
     write_json(folder / "results.json", without_the_weights(folder / "results.json"))
     merge_results(folder / "results.json", "protocols", record["protocol"], entry)
-    content = json.loads((folder / "results.json").read_text(encoding="utf-8"))
-    write_text(folder / "README.md", str(shipped.generate_model_card(results=content, training=record)))
+    write_text(folder / "README.md", checkpoint_card(folder))
     return part, results
+
+
+def checkpoint_card(folder: Path) -> str:
+    """Write the model card of a released checkpoint from its records.
+
+    Args:
+        folder: Of the checkpoint, with results.json and training.json.
+    """
+    results, training = (
+        json.loads((folder / name).read_text(encoding="utf-8")) for name in ("results.json", "training.json")
+    )
+    return str(LeukDenseNet.from_pretrained(folder).generate_model_card(results=results, training=training))
 
 
 def without_the_weights(path: Path) -> dict[str, Any]:
@@ -166,9 +177,7 @@ def refresh_documents(folder: Path, readme: Path, log: Path | None = None) -> No
     write_text(readme, fill_tables(readme.read_text(encoding="utf-8"), results))
     if log is not None:
         write_text(log, fill_goals(log.read_text(encoding="utf-8"), results))
-    model = LeukDenseNet.from_pretrained(folder)
-    record = json.loads((folder / "training.json").read_text(encoding="utf-8"))
-    write_text(folder / "README.md", str(model.generate_model_card(results=results, training=record)))
+    write_text(folder / "README.md", checkpoint_card(folder))
 
 
 def fill_tables(text: str, results: dict[str, Any]) -> str:

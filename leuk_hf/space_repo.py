@@ -24,7 +24,6 @@ https://github.com/huggingface/hub-docs/pull/2763), https://pytorch.org/get-star
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -54,7 +53,6 @@ OBSOLETE = ("leuk_hf/*", PIN_NAME)
 SETTINGS = ("sdk", "sdk_version", "python_version", "app_file", "preload_from_hub")
 _COPIED = ("LICENSE", "leuk_hf/assets/examples/*.png")
 _CHECKPOINT = "leuk_hf/checkpoint"
-_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,21 +136,28 @@ def find_pin(model: str, revision: str | None = None, *, token: str | None = Non
 
     Args:
         model: "owner/name".
-        revision: Branch, tag or commit; by default the main branch. For a full commit the Hub is not asked.
+        revision: Branch, tag or commit; by default the main branch.
         token: By default the one saved by `hf auth login`, or HF_TOKEN.
 
     Raises:
         HubError: If the Hub cannot be asked, or the repository cannot be preloaded.
         CheckpointError: If the name is none.
     """
-    if _COMMIT.fullmatch(revision or ""):
-        return Pin(model, str(revision))
     import huggingface_hub
+    from huggingface_hub.errors import RevisionNotFoundError
 
     with plain_errors(model):
-        info = huggingface_hub.HfApi(token=token).model_info(model, revision=revision)
+        try:
+            info = huggingface_hub.HfApi(token=token).model_info(model, revision=revision)
+        except RevisionNotFoundError as error:
+            raise HubError(f"{model} has no revision {revision!r}; give a branch, tag or commit of it") from error
     if info.private:
         raise HubError(f"{model} is private, and a Space preloads only public models; make it public, or leave it out")
+    if info.gated:
+        raise HubError(
+            f"{model} is gated, and a Space preloads only models that anybody may read; take its gate away, or leave"
+            " it out"
+        )
     names = {file.rfilename for file in info.siblings or ()}
     lacking = {CONFIG_NAME, WEIGHTS_NAME} - names
     if lacking:
@@ -188,7 +193,8 @@ def _card(readme: Path, hardware: str, pin: Pin | None) -> str:
         data["preload_from_hub"] = [f"{pin.model} {','.join(names)} {pin.revision}"]
         model = f"[{pin.model}](https://huggingface.co/{pin.model}) at commit `{pin.revision}`; its card"
     settings = SpaceCardData(**data).to_yaml(original_order=list(data))
-    return marked(f"---\n{settings}\n---\n\n{_TEXT.format(model=model)}")
+    text = _TEXT.format(model=model, gradio=data["sdk_version"])
+    return marked(f"---\n{settings}\n---\n\n{text}")
 
 
 _TEXT = """# leuk_hf
@@ -207,6 +213,15 @@ lymphoblastic leukemia (B-ALL), Early Pre-B, Pre-B, Pro-B, and shows where the n
 As a program: `gradio_client.Client("<this Space>").predict(image=gradio_client.handle_file("field.png"),
 api_name="/predict")` gives the probabilities of the classes, the prediction set, the verdict in words, and whether and
 why the image is refused; `/explain` and `/predict_batch` are on the page "For programmers".
+
+On your own machine, with what is here and nothing else (leuk_hf is on no package index):
+
+```bash
+hf download <this Space> --repo-type space --local-dir demo
+cd demo
+pip install -r requirements.txt "gradio=={gradio}"
+python app.py
+```
 
 To change the Space, change the source and run its `scripts/push_space.py` again; this README is made by it.
 """

@@ -48,6 +48,7 @@ def run(arguments: Arguments) -> str:
     """Assemble and publish; gives what is printed."""
     from leuk_hf.errors import HubError
     from leuk_hf.hub import check_access, publish_folder
+    from leuk_hf.hub_weights import CARD_CLAIMS
     from leuk_hf.model_index import DATASET
 
     if arguments.dry_run is None and not arguments.repo:
@@ -76,6 +77,7 @@ def run(arguments: Arguments) -> str:
             message=arguments.message,
             obsolete=OBSOLETE,
             overwrite_card=arguments.overwrite_card,
+            card_agrees_on=CARD_CLAIMS,
             **where,
         )
     return str(published)

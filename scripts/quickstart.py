@@ -189,7 +189,9 @@ display(Markdown(report.to_markdown()))
 #
 # `assemble_model_repo` writes the folder of a model repository: the weights, a card filled from `results.json`, plots,
 # synthetic samples with the answers to them, a handler for Inference Endpoints, and this notebook. No field of your
-# data is among it. Before you publish it, look at the card, and at `training.json`, which names your folders.
+# data is among it. Before you publish it, look at the card and at `training.json`: of absolute paths only the last
+# part is published, but relative ones, such as `runs/quickstart`, as you gave them, and with `split.csv` the names of
+# your files.
 #
 # To publish, run `hf auth login` (or set `HF_TOKEN`) and set `REPO_ID`; then run the two cells. The repository is
 # private until you open it. Weights, config and card alone take one line, `model.push_to_hub("your-name/your-model",
@@ -215,11 +217,17 @@ import os
 from huggingface_hub import get_token
 
 from leuk_hf.hub import publish_folder
+from leuk_hf.hub_weights import CARD_CLAIMS
 
 REPO_ID = os.environ.get("REPO_ID", "")  # your-name/your-model
 if REPO_ID and get_token():
     published = publish_folder(
-        repository, REPO_ID, message="Publish the quickstart's checkpoint", private=True, obsolete=OBSOLETE
+        repository,
+        REPO_ID,
+        message="Publish the quickstart's checkpoint",
+        private=True,
+        obsolete=OBSOLETE,
+        card_agrees_on=CARD_CLAIMS,
     )
     print(f"{published.url}, commit {published.commit}")
     again = LeukDenseNet.from_pretrained(REPO_ID, revision=published.commit)

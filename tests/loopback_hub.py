@@ -2,7 +2,8 @@
 
 It serves the unmodified huggingface_hub, datasets and hf: repositories with branches, tags and pull requests, large
 files with verified upload, downloads with ranges, and the errors that clients turn into exceptions. Git, Xet,
-organisations, discussions and pages of long lists are left out. Clients read HF_ENDPOINT when they are imported,
+organisations, discussions and pages of long lists are left out; what clients do by Xet on huggingface.co is therefore
+not tested, and `environment` makes them upload by LFS. Clients read HF_ENDPOINT when they are imported,
 so a test starts a process with it:
 
     with LoopbackHub() as hub:
@@ -83,6 +84,7 @@ class LoopbackHub:
         self.requests: list[Request] = []
         self.users: dict[str, User] = {}
         self.repos: dict[tuple[str, str], Repo] = {}
+        self.whoami: dict[str, Any] | None = None  # instead of the full answer
         self._faults: list[Fault] = []
         self._lock = threading.Lock()
         self._server = _Server(("127.0.0.1", 0), _Handler)
@@ -203,6 +205,8 @@ class LoopbackHub:
     def _answer_whoami(self, call: Call) -> Any:
         if call.user is None:
             raise Refusal(401, "Invalid username or password.")
+        if self.whoami is not None:
+            return self.whoami
         auth = {"type": "access_token", "accessToken": {"role": "write" if call.user.write else "read"}}
         return {"type": "user", "name": call.user.name, "fullname": call.user.name, "orgs": [], "auth": auth}
 

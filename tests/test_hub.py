@@ -32,11 +32,16 @@ for line in sys.stdin:
 
 
 class Client:
-    def __init__(self, hub, home):
+    def __init__(self, hub, home, environment=None):
         self.process = subprocess.Popen(
-            [sys.executable, "-c", CLIENT], env=hub.environment(home, "hf_ada"), stdin=subprocess.PIPE,
+            [sys.executable, "-c", CLIENT], env=environment or hub.environment(home, "hf_ada"), stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
         )  # fmt: skip
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait(timeout=60)
+        self.process.stdout.close()
 
     def publish(self, folder, repo_id="ada/net", **options):
         return self.ask(**{"message": "Publish", **options, "folder": str(folder), "repo_id": repo_id})
@@ -66,9 +71,7 @@ def hub(loopback_hub):
 def client(hub, tmp_path):
     client = Client(hub, tmp_path / "home")
     yield client
-    client.process.stdin.close()
-    client.process.wait(timeout=60)
-    client.process.stdout.close()
+    client.close()
 
 
 @pytest.fixture
@@ -205,6 +208,25 @@ def test_what_can_be_known_before_a_folder_is_assembled(hub, client):
         ({"create_pr": True, "branch": "next"}, "a pull request is for the main branch, not for next"),
     ):
         assert sentence in client.check(**options)
+    write, fine = {"accessToken": {"role": "write"}}, {"accessToken": {"role": "fineGrained"}}
+    scoped = {"accessToken": {"role": "write", "fineGrained": {"scoped": [{"entity": {"name": "bob/open"}}]}}}
+    for answer, allowed in (
+        ({}, True),
+        ({"name": "ada"}, True),
+        ({"name": "ada", "auth": None, "orgs": None}, True),
+        ({"name": "ada", "auth": {"type": "oauth"}, "orgs": []}, True),
+        ({"name": "ada", "auth": write}, True),  # of which organisations is not said
+        ({"auth": write, "orgs": []}, True),
+        ({"name": "ada", "auth": write, "orgs": [{}, {"name": "bob"}]}, True),
+        ({"name": "ada", "auth": fine, "orgs": []}, True),
+        ({"name": "ada", "auth": scoped, "orgs": []}, True),
+        ({"name": "ada", "auth": write, "orgs": [{"name": "eve"}]}, False),
+        ({"name": "bob", "auth": {"accessToken": {"role": "read"}}}, False),
+    ):
+        hub.whoami = answer
+        assert (client.check("bob/open") is None) == allowed, answer
+        assert (client.check("net") is None) == allowed or answer.get("name") == "ada", answer
+    hub.whoami = None
     hub.fail("GET /api/whoami-v2", status=429, times=100)
     assert "limits how often" in client.check()
     assert {request.method for request in hub.requests[seen:]} == {"GET"} and len(hub.repos) == 2
@@ -249,6 +271,20 @@ def test_the_hub_refuses(hub, client, folder, pattern, status, sentence):
     assert sentence in answer["error"] and len(answer["error"]) < 300
     if ("model", "ada/net") in hub.repos:
         assert set(hub.repo("model", "ada/net").files()) <= {".gitattributes"}
+
+
+def test_many_files_are_one_commit_or_none_for_a_client_with_xet(hub, folder, tmp_path):
+    (folder / "model.safetensors").unlink()  # large files are what Xet transfers, and this Hub has none
+    for number in range(30):
+        (folder / f"{number}.txt").write_text(str(number), encoding="utf-8")
+    environment = {**hub.environment(tmp_path / "home", "hf_ada"), "HF_HUB_DISABLE_XET": "0"}
+    client = Client(hub, tmp_path / "home", environment)
+    hub.fail("POST .*/commit/", status=500, times=1)
+    assert "is in trouble (500)" in client.publish(folder)["error"]
+    assert set(hub.repo("model", "ada/net").files()) == {".gitattributes"}
+    assert client.publish(folder)["changed"] and len(hub.repo("model", "ada/net").history()) == 2
+    assert len(hub.repo("model", "ada/net").files()) == 33
+    client.close()
 
 
 def test_what_the_client_retries_succeeds(hub, client, folder):
@@ -314,6 +350,16 @@ def test_the_script_pushes_what_a_fresh_process_loads(hub, tiny_model, tmp_path)
     assert f"{hub.url}/ada/net" in done.stdout and hub.repo("model", "ada/net").at().oid == commit
     again = subprocess.run(push, env=environment, capture_output=True, text=True, check=False)
     assert again.returncode == 0 and "nothing has changed since" in again.stdout and commit in again.stdout
+
+    # An edited card is kept, but not with answers that are not the checkpoint's.
+    files = hub.repo("model", "ada/net").files()
+    spoilt = files["README.md"].replace(b"example_title: synthetic Pre", b"example_title: my own")
+    assert spoilt != files["README.md"]
+    edited = hub.add_repo("model", "ada/edited", {**files, "README.md": spoilt}, private=True)
+    push[push.index("ada/net")] = "ada/edited"
+    done = subprocess.run(push[:-2], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and edited.files()["README.md"] == spoilt
+    assert "README.md of ada/edited was edited on the Hub and differs in widget from what is to be" in done.stderr
 
     def logits(source, revision, home, **more):
         environment = {**hub.environment(tmp_path / home, "hf_ada"), **more}

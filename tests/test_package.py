@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 import venv
@@ -17,10 +18,11 @@ from leuk_hf.claims import claims_text
 from leuk_hf.explanation_tables import explanations_text
 from leuk_hf.labels import CLASS_NAMES
 from leuk_hf.model_card import audit_text, baselines_text, results_table
-from leuk_hf.release import fill_tables
+from leuk_hf.release import checkpoint_card, fill_tables
 from leuk_hf.speed_tables import speed_text
 
 ROOT = Path(__file__).parent.parent
+FOLDERS = ("Benign/", "Early/", "Pre/", "Pro/")
 REAL_DATA = ROOT.parent / "shared" / "data" / "leukemia" / "Original"
 
 
@@ -95,6 +97,26 @@ def test_documents_show_the_figures_of_results_json():
     assert baselines_text(results) in readme and baselines_text(results) in card
     assert speed_text(results) in card and "times faster" in card
     assert fill_tables(readme, results) == readme
+
+
+def test_the_shipped_card_is_what_its_records_say():
+    card = (SHIPPED_CHECKPOINT / "README.md").read_text(encoding="utf-8")
+    assert card == checkpoint_card(SHIPPED_CHECKPOINT)
+    record = json.loads((SHIPPED_CHECKPOINT / "training.json").read_text(encoding="utf-8"))
+    with (SHIPPED_CHECKPOINT / "split.csv").open(encoding="utf-8") as file:
+        used = {row["file"] for row in csv.DictReader(file)}
+    assert len(used) == sum(sum(counts.values()) for counts in record["fields"].values())
+    said = re.search(
+        r"Of the (\d+) fields of the archive, (\d+) are in .*?The\s+other (\d+) are in none", card, re.DOTALL
+    )
+    assert tuple(map(int, said.groups())) == (3256, len(used), 3256 - len(used))
+    # No field is lacking for being a copy: those that lack are stretches of consecutive numbers.
+    numbers = {
+        label: {int(name.rsplit("-", 1)[1][:3]) for name in used if name.startswith(label)} for label in FOLDERS
+    }
+    lacking = [(label, n) for label, own in numbers.items() for n in range(1, max(own) + 1) if n not in own]
+    assert len(lacking) == 3256 - len(used)
+    assert sum((folder, number - 1) not in lacking for folder, number in lacking) < len(lacking) / 5
 
 
 def test_training_record_belongs_to_the_checkpoint():

@@ -68,7 +68,8 @@ def test_a_space_is_published_once(hub, model, tmp_path):
 
 def test_a_space_serves_the_pinned_commit_without_asking_the_hub(hub, model, tiny_model, tmp_path):
     pinned = model.at().oid
-    dry = push(hub.environment(tmp_path / "home"), "--dry-run", tmp_path / "space", "--model", "ada/leuk")
+    to_pin = ("--model", "ada/leuk", "--revision", pinned)  # a commit that is there
+    dry = push(hub.environment(tmp_path / "home"), "--dry-run", tmp_path / "space", *to_pin)
     assert dry.returncode == 0, dry.stderr
     hub.add_repo("model", "ada/leuk", {"config.json": b"{}"})  # whatever becomes of the branch
     hub.repos["model", "ada/leuk"].commits.update(model.commits)
@@ -94,11 +95,18 @@ def test_mistakes_get_one_sentence(hub, model, tmp_path):
     environment = hub.environment(tmp_path / "home", "hf_ada")
     hub.add_repo("model", "ada/secret", model.files(), private=True)
     hub.add_repo("model", "ada/empty", {"config.json": b"{}"})
-    dry = ("--dry-run", tmp_path / "space")
+    hub.add_repo("model", "ada/gated", model.files()).gated = "auto"
+    dry, at = ("--dry-run", tmp_path / "space"), ("--model", "ada/leuk", "--revision")
     for arguments, sentence in (
         ((), "nothing says where to publish; give --repo owner/name, or --dry-run FOLDER"),
         ((*dry, "--revision", "v1"), "revision v1 needs the --model repository that it is of"),
         ((*dry, "--model", "ada/secret"), "ada/secret is private, and a Space preloads only public models"),
+        ((*dry, "--model", "ada/gated"), "ada/gated is gated, and a Space preloads only models that anybody may read"),
+        (
+            (*dry, "--model", "ada/leuk", "--revision", "0" * 40),
+            f"ada/leuk has no revision '{'0' * 40}'; give a branch",
+        ),
+        ((*dry, *at, "v9"), "ada/leuk has no revision 'v9'; give a branch, tag or commit of it"),
         ((*dry, "--model", "ada/empty"), "ada/empty has no model.safetensors; push a checkpoint there first"),
         ((*dry, "--model", "ada/nothing"), "there is no ada/nothing that this token may see"),
         ((*dry, "--hardware", "toaster"), "there is no hardware 'toaster'"),

@@ -134,6 +134,7 @@ def test_python_alone_makes_the_same_weights_and_pushes_them(executed, loopback_
     pushed = repo.files()
     assert pushed["quickstart.ipynb"] == NOTEBOOK.read_bytes()
     assert pushed["model.safetensors"] == (folder / WORK / "run" / "checkpoint" / "model.safetensors").read_bytes()
+    assert not [name for name, content in pushed.items() if str(again).encode() in content]
     made = again / WORK / "repository"
     for path in made.rglob("*"):
         assert path.is_dir() or pushed[path.relative_to(made).as_posix()] == path.read_bytes(), path
