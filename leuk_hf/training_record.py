@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from datasets import Dataset
 
+from leuk_hf.checkpoint_io import SHIPPED_CHECKPOINT
 from leuk_hf.data import class_names_of
 from leuk_hf.errors import TrainingError
 from leuk_hf.provenance import provenance
@@ -31,7 +32,16 @@ def start_record(
         dataset: From `load_smears`.
         parts: Part name -> row indices.
         command: The command line.
+
+    Returns:
+        The content of training.json; `started_from` is that of the starting weights, if it lies beside them in a
+        folder.
     """
+    before = SHIPPED_CHECKPOINT if config.weights == "shipped" else Path(config.weights)
+    try:
+        earlier = {"started_from": read_record(before)}
+    except TrainingError:  # none, or one that says nothing
+        earlier = {}
     return {
         **provenance(command),
         "recipe": config.recipe,
@@ -42,6 +52,7 @@ def start_record(
         "split_sha256": split_fingerprint(dataset, parts),
         "protocol": config.protocol,
         "fold": config.fold,
+        **earlier,
     }
 
 

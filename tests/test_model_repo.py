@@ -120,6 +120,18 @@ def test_the_index_holds_the_figures_of_every_protocol(checkpoint, tmp_path):
         training={**TRAINING, "starting_weights": "imagenet"}
     )
     assert begun.data.base_model == "timm/densenet121.tv_in1k"
+    for split, said in (
+        ("a", "on the same split:"),
+        ("b", "on another split, so that fields evaluated here may have"),
+    ):
+        stages = {**TRAINING, "starting_weights": "runs/first/checkpoint", "split_sha256": "a"}
+        stages["started_from"] = {**TRAINING, "split_sha256": split, "command": "the first command"}
+        card = str(LeukDenseNet.from_pretrained(checkpoint).generate_model_card(training=stages))
+        (before,) = [line for line in card.splitlines() if line.startswith("| before |")]
+        assert (
+            "recipe `plain`, 5 epochs, from scratch" in before and said in before and "`the first command`" in before
+        )
+        assert "| recipe | `plain`, from the weights of the row before |" in card and "runs/first" not in card
 
 
 TRAINING = {

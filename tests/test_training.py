@@ -273,6 +273,7 @@ def test_fine_tuning_on_other_classes(finished, tmp_path):
     assert record["class_names"] == ["blast", "other", "smudge"]
     tuned = LeukDenseNet.from_pretrained(tmp_path / "tuned" / "checkpoint")
     assert tuned.class_names == ("blast", "other", "smudge") and tuned.preprocessor.image_size == 32
+    assert record["started_from"] == finished[1] and "started_from" not in finished[1]
 
 
 def test_a_finished_or_foreign_folder_is_refused(finished, config):
