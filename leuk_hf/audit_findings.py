@@ -11,6 +11,7 @@ from typing import Any
 
 from leuk_hf.audit_rows import corner_only, foreign_corner
 from leuk_hf.counterfactuals import CORNERS
+from leuk_hf.sentence import Sentence
 
 ABOVE_CHANCE = 0.10  # balanced accuracy above 1/K that counts as knowing the class
 FOLLOWED = 0.15  # share of labels that go with the donor beyond those that would by chance
@@ -56,9 +57,11 @@ def judge(rows: Figures, num_classes: int) -> tuple[Finding, ...]:
 
 def _clueless(rows: Figures, chance: float) -> Finding | None:
     clean = rows["as it is"]
-    evidence = (
-        f"On untouched fields it scores {_show(clean['balanced_accuracy'])} balanced (chance {_percent(chance)}); what"
-        " knows nothing has no shortcut to show."
+    evidence = Sentence(
+        "On untouched fields it scores {figure} balanced (chance {chance}); what knows nothing has no shortcut to"
+        " show.",
+        figure=_show(clean["balanced_accuracy"]),
+        chance=_percent(chance),
     )
     clueless = _low(clean, "balanced_accuracy") <= chance + ABOVE_CHANCE
     return Finding("it hardly knows the classes to begin with, so the rest says little", clueless, evidence)
@@ -70,10 +73,14 @@ def _removed(rows: Figures, chance: float) -> Finding | None:
         return None
     # A smooth patch and a cloned one leave different traces; what names the class under both is the background.
     worst = min(present, key=lambda row: _low(row, "balanced_accuracy"))
-    evidence = (
-        f"With every leukocyte removed it scores {_show(worst['accuracy'])} (balanced"
-        f" {_show(worst['balanced_accuracy'])}, chance {_percent(chance)}), mean top probability"
-        f" {worst['mean_top_probability']:.2f}{_refusals(worst)}."
+    evidence = Sentence(
+        "With every leukocyte removed it scores {accuracy} (balanced {balanced}, chance {chance}), mean top"
+        " probability {probability}{refused}.",
+        accuracy=_show(worst["accuracy"]),
+        balanced=_show(worst["balanced_accuracy"]),
+        chance=_percent(chance),
+        probability=f"{worst['mean_top_probability']:.2f}",
+        refused=_refusals(worst),
     )
     return Finding("it names the class of fields without leukocytes", _knows(worst, chance), evidence)
 
@@ -83,13 +90,19 @@ def _background(rows: Figures, chance: float) -> Finding | None:
                                                                           "background of their class"))  # fmt: skip
     if row is None:
         return None
-    evidence = (
-        f"Leukocytes put on another class's emptied field: the label follows the background in"
-        f" {_show(row['followed_donor'])}, the leukocytes in {_show(row['accuracy'])} of fields"
-    )
+    kept = ""
     if control is not None:
-        evidence += f"; on another background of their own class {_show(control['accuracy'])} are right"
-    return Finding("its label follows the background", _follows(row, FOLLOWED), evidence + ".")
+        kept = Sentence(
+            "; on another background of their own class {figure} are right", figure=_show(control["accuracy"])
+        )
+    evidence = Sentence(
+        "Leukocytes put on another class's emptied field: the label follows the background in {background}, the"
+        " leukocytes in {leukocytes} of fields{kept}.",
+        background=_show(row["followed_donor"]),
+        leukocytes=_show(row["accuracy"]),
+        kept=kept,
+    )
+    return Finding("its label follows the background", _follows(row, FOLLOWED), evidence)
 
 
 def _corner(rows: Figures, chance: float) -> Finding | None:
@@ -108,10 +121,15 @@ def _corner(rows: Figures, chance: float) -> Finding | None:
     moves = _follows(swapped[worst], CORNER_MOVED + max(0.0, usual)) and _low(swapped[worst], "changed") > CORNER_MOVED
     common = sorted(row["balanced_accuracy"]["value"] for row in only.values())[1]
     knows = _knows(only[best], chance) and _low(only[best], "balanced_accuracy") > common
-    evidence = (
-        f"Swapping the {worst} corner with another class's changes {_show(swapped[worst]['changed'])} of predictions,"
-        f" {_show(swapped[worst]['followed_donor'])} to the corner's class; from the {best} corner alone it scores"
-        f" {_show(only[best]['balanced_accuracy'])} balanced (chance {_percent(chance)})."
+    evidence = Sentence(
+        "Swapping the {worst} corner with another class's changes {changed} of predictions, {followed} to the corner's"
+        " class; from the {best} corner alone it scores {alone} balanced (chance {chance}).",
+        worst=worst,
+        changed=_show(swapped[worst]["changed"]),
+        followed=_show(swapped[worst]["followed_donor"]),
+        best=best,
+        alone=_show(only[best]["balanced_accuracy"]),
+        chance=_percent(chance),
     )
     return Finding("it reads one corner, as where scale bars are", knows or moves, evidence)
 
@@ -120,12 +138,15 @@ def _colour(rows: Figures, chance: float) -> Finding | None:
     row = rows.get("colours of another class")
     if row is None:
         return None
-    evidence = (
-        f"With another class's colour statistics {_show(row['changed'])} of predictions change,"
-        f" {_show(row['followed_donor'])} to the class whose colours they are."
+    evidence = Sentence(
+        "With another class's colour statistics {changed} of predictions change, {followed} to the class whose colours"
+        " they are.",
+        changed=_show(row["changed"]),
+        followed=_show(row["followed_donor"]),
     )
     if "grey" in rows:
-        evidence += f" In grey it scores {_show(rows['grey']['accuracy'])}."
+        grey = Sentence("In grey it scores {figure}.", figure=_show(rows["grey"]["accuracy"]))
+        evidence = Sentence("{before} {after}", before=evidence, after=grey)
     return Finding("its label follows the colours", _follows(row, FOLLOWED), evidence)
 
 
@@ -133,17 +154,21 @@ def _count(rows: Figures, chance: float) -> Finding | None:
     flat, half = rows.get("silhouettes: hole mask only"), rows.get("half of the leukocytes removed")
     if flat is None or half is None:
         return None
-    evidence = (
-        f"From flat silhouettes it scores {_show(flat['balanced_accuracy'])} balanced (chance {_percent(chance)});"
-        f" with half of the leukocytes removed {_show(half['changed'])} of predictions change"
-    )
-    moves = _low(half, "changed") > MOVED
+    moves, control = _low(half, "changed") > MOVED, ""
     if sham := rows.get("sham: equal holes off the leukocytes"):
         # What removal as such changes is no sign of counting.
         moves = moves and _low(half, "changed") > sham["changed"]["interval"][1]
-        evidence += f" (sham removal: {_show(sham['changed'])})"
+        control = Sentence(" (sham removal: {figure})", figure=_show(sham["changed"]))
+    evidence = Sentence(
+        "From flat silhouettes it scores {figure} balanced (chance {chance}); with half of the leukocytes removed"
+        " {changed} of predictions change{control}.",
+        figure=_show(flat["balanced_accuracy"]),
+        chance=_percent(chance),
+        changed=_show(half["changed"]),
+        control=control,
+    )
     exposed = _knows(flat, chance) or moves
-    return Finding("number, size or outline of the leukocytes decide, without their looks", exposed, evidence + ".")
+    return Finding("number, size or outline of the leukocytes decide, without their looks", exposed, evidence)
 
 
 def _alone(rows: Figures, chance: float) -> Finding | None:
@@ -151,9 +176,10 @@ def _alone(rows: Figures, chance: float) -> Finding | None:
     if row is None:
         return None
     lost = row["balanced_accuracy"]["interval"][1] < _low(clean, "balanced_accuracy") - ABOVE_CHANCE
-    evidence = (
-        f"On leukocytes alone it scores {_show(row['balanced_accuracy'])} balanced, on whole fields"
-        f" {_show(clean['balanced_accuracy'])}."
+    evidence = Sentence(
+        "On leukocytes alone it scores {alone} balanced, on whole fields {whole}.",
+        alone=_show(row["balanced_accuracy"]),
+        whole=_show(clean["balanced_accuracy"]),
     )
     return Finding("the leukocytes are not enough for it", lost, evidence)
 
@@ -165,13 +191,20 @@ def _sham(rows: Figures, chance: float) -> Finding | None:
     )
     if row is None:
         return None
-    evidence = f"Equal holes off the leukocytes change {_show(row['changed'])} of predictions"
-    reacts = _low(row, "changed") > MOVED
+    reacts, drawn = _low(row, "changed") > MOVED, ""
     if traces is not None:
         # Whose holes they are can only be told by their number, size and place.
         reacts = reacts or _follows(traces, FOLLOWED)
-        evidence += f"; another class's holes, added to an emptied field, draw {_show(traces['followed_donor'])} to it"
-    return Finding("it reacts to the traces of removal, so the removal rows need care", reacts, evidence + ".")
+        drawn = Sentence(
+            "; another class's holes, added to an emptied field, draw {figure} to it",
+            figure=_show(traces["followed_donor"]),
+        )
+    evidence = Sentence(
+        "Equal holes off the leukocytes change {figure} of predictions{drawn}.",
+        figure=_show(row["changed"]),
+        drawn=drawn,
+    )
+    return Finding("it reacts to the traces of removal, so the removal rows need care", reacts, evidence)
 
 
 def _unstable(rows: Figures) -> Finding | None:
@@ -181,15 +214,39 @@ def _unstable(rows: Figures) -> Finding | None:
         return None
     moved = [name for name, row in harmless.items() if _low(row, "changed") > MOVED]
     worst = max(harmless, key=lambda name: harmless[name]["changed"]["value"])
-    evidence = f"{len(moved)} of {len(harmless)} changes that leave the cells alone move more than {_percent(MOVED)}"
+    values = {
+        "number": len(moved),
+        "all": len(harmless),
+        "limit": _percent(MOVED),
+        "worst": worst,
+        "changed": _show(harmless[worst]["changed"]),
+    }
     if moved:
-        evidence += f": {', '.join(moved)}"
-    evidence += f"; the worst, {worst}, moves {_show(harmless[worst]['changed'])}."
+        evidence = Sentence(
+            "{number} of {all} changes that leave the cells alone move more than {limit}: {rows}; the worst, {worst},"
+            " moves {changed}.",
+            rows=_rows(moved),
+            **values,
+        )
+    else:
+        evidence = Sentence(
+            "{number} of {all} changes that leave the cells alone move more than {limit}; the worst, {worst}, moves"
+            " {changed}.",
+            **values,
+        )
     return Finding("its answers do not survive another exposure, stain, camera or orientation", bool(moved), evidence)
 
 
+def _rows(names: list[str]) -> str:
+    first, *others = names
+    text: str = first
+    for other in others:
+        text = Sentence("{before}, {after}", before=text, after=other)
+    return text
+
+
 def _refusals(row: dict[str, Any]) -> str:
-    return "" if row["refused"] is None else f", refused {_show(row['refused'])}"
+    return "" if row["refused"] is None else Sentence(", refused {figure}", figure=_show(row["refused"]))
 
 
 def _follows(row: dict[str, Any], least: float) -> bool:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from leuk_hf.audit_findings import REMOVED
 from leuk_hf.protocol_tables import is_comparison
+from leuk_hf.sentence import Sentence, listed
 
 KNOWS_NOTHING = 0.35  # balanced accuracy up to which four classes count as guessed
 LOST_ALONE = 0.03  # balanced accuracy that may be lost where leukocytes stand alone
@@ -35,9 +36,9 @@ class Claim(NamedTuple):
         is_good: Whether that is what one would wish; None where there is no goal.
     """
 
-    sentence: str
-    figure: str
-    caveat: str
+    sentence: Sentence
+    figure: Sentence
+    caveat: Sentence
     is_good: bool | None
 
 
@@ -67,11 +68,17 @@ def _accuracy(results: dict[str, Any]) -> Iterator[Claim]:
     for protocol, entry in results.get("protocols", {}).items():
         if is_comparison(entry):
             continue
-        figure = f"balanced accuracy {_show(entry['metrics']['balanced_accuracy'])}, {entry['num_fields']} test fields"
         yield Claim(
-            f"It tells the classes apart on fields like those it was trained on (protocol `{protocol}`).",
-            figure,
-            "How it does on slides of another session, laboratory or patient.",
+            Sentence(
+                "It tells the classes apart on fields like those it was trained on (protocol `{protocol}`).",
+                protocol=protocol,
+            ),
+            Sentence(
+                "balanced accuracy {figure}, {fields} test fields",
+                figure=_show(entry["metrics"]["balanced_accuracy"]),
+                fields=entry["num_fields"],
+            ),
+            Sentence("How it does on slides of another session, laboratory or patient."),
             None,
         )
 
@@ -81,11 +88,13 @@ def _other_sessions(results: dict[str, Any]) -> Iterator[Claim]:
         if not is_comparison(entry) or entry["protocol"] not in ("reference", "acquisition") or entry["without"]:
             continue
         recipes = {name: recipe["metrics"]["balanced_accuracy"] for name, recipe in entry["recipes"].items()}
-        figure = "; ".join(f"{name}: {_show(value)}" for name, value in recipes.items())
         yield Claim(
-            f"So often its recipe is right in sessions that were left out (protocol `{entry['protocol']}`, balanced).",
-            figure,
-            "Other patients: the sessions of a class may be of the same ones; nothing in the data tells.",
+            Sentence(
+                "So often its recipe is right in sessions that were left out (protocol `{protocol}`, balanced).",
+                protocol=entry["protocol"],
+            ),
+            listed(Sentence("{name}: {figure}", name=name, figure=_show(value)) for name, value in recipes.items()),
+            Sentence("Other patients: the sessions of a class may be of the same ones; nothing in the data tells."),
             None,
         )
 
@@ -96,14 +105,17 @@ def _leukocytes_needed(rows: dict[str, Any]) -> Iterator[Claim]:
         return
     worst = max(present, key=lambda row: row["balanced_accuracy"]["value"])
     needed = _high(worst["balanced_accuracy"]) <= KNOWS_NOTHING
-    sentence = (
-        "Without leukocytes it does not know the class" if needed else "It names classes also without leukocytes"
+    removed = Sentence(
+        "balanced accuracy {figure} with every leukocyte removed", figure=_show(worst["balanced_accuracy"])
     )
-    refused = f", refused {_show(worst['refused'])}" if worst.get("refused") else ""
+    if worst.get("refused"):
+        removed = Sentence("{before}, refused {figure}", before=removed, figure=_show(worst["refused"]))
     yield Claim(
-        f"{sentence}.",
-        f"balanced accuracy {_show(worst['balanced_accuracy'])} with every leukocyte removed{refused}",
-        "That it reads in them what a haematologist reads.",
+        Sentence("Without leukocytes it does not know the class.")
+        if needed
+        else Sentence("It names classes also without leukocytes."),
+        removed,
+        Sentence("That it reads in them what a haematologist reads."),
         needed,
     )
 
@@ -114,9 +126,13 @@ def _leukocytes_suffice(rows: dict[str, Any]) -> Iterator[Claim]:
     clean = rows["as it is"]["balanced_accuracy"]
     enough = alone["balanced_accuracy"]["value"] >= clean["value"] - LOST_ALONE
     yield Claim(
-        "Leukocytes are enough for it." if enough else "Leukocytes alone are not enough for it.",
-        f"balanced accuracy {_show(alone['balanced_accuracy'])} on leukocytes alone, {_show(clean)} on whole fields",
-        "Which property of them decides.",
+        Sentence("Leukocytes are enough for it.") if enough else Sentence("Leukocytes alone are not enough for it."),
+        Sentence(
+            "balanced accuracy {alone} on leukocytes alone, {whole} on whole fields",
+            alone=_show(alone["balanced_accuracy"]),
+            whole=_show(clean),
+        ),
+        Sentence("Which property of them decides."),
         enough,
     )
 
@@ -126,11 +142,15 @@ def _follows_leukocytes(rows: dict[str, Any]) -> Iterator[Claim]:
         return
     follows = _low(moved["accuracy"]) >= FOLLOWS
     yield Claim(
-        "On another background its label stays with the leukocytes."
+        Sentence("On another background its label stays with the leukocytes.")
         if follows
-        else "On another background its label does not always stay with the leukocytes.",
-        f"stays {_show(moved['accuracy'])}, goes with the background {_show(moved['followed_donor'])}",
-        "What it does on backgrounds of other laboratories.",
+        else Sentence("On another background its label does not always stay with the leukocytes."),
+        Sentence(
+            "stays {stays}, goes with the background {goes}",
+            stays=_show(moved["accuracy"]),
+            goes=_show(moved["followed_donor"]),
+        ),
+        Sentence("What it does on backgrounds of other laboratories."),
         follows,
     )
 
@@ -139,18 +159,25 @@ def _bears_light(rows: dict[str, Any]) -> Iterator[Claim]:
     if (coloured := rows.get("colours of another class")) is not None:
         kept = _high(coloured["changed"]) <= FEW_CHANGED
         yield Claim(
-            "Colour hardly moves it." if kept else "Colour still moves it.",
-            f"changed {_show(coloured['changed'])} in another class's colours",
-            "Stains that change which structures are visible.",
+            Sentence("Colour hardly moves it.") if kept else Sentence("Colour still moves it."),
+            Sentence("changed {figure} in another class's colours", figure=_show(coloured["changed"])),
+            Sentence("Stains that change which structures are visible."),
             kept,
         )
     present = {name: rows[name]["accuracy"] for name in _LIGHT if name in rows}
     if present:
         name, worst = min(present.items(), key=lambda item: item[1]["value"])
         yield Claim(
-            "It bears another light." if _low(worst) >= MOST_RIGHT else "In another light it is right less often.",
-            f"accuracy {_show(worst)} at the worst of {len(present)} changes ({name})",
-            "Cameras and lamps that change more than this.",
+            Sentence("It bears another light.")
+            if _low(worst) >= MOST_RIGHT
+            else Sentence("In another light it is right less often."),
+            Sentence(
+                "accuracy {figure} at the worst of {number} changes ({row})",
+                figure=_show(worst),
+                number=len(present),
+                row=name,
+            ),
+            Sentence("Cameras and lamps that change more than this."),
             _low(worst) >= MOST_RIGHT,
         )
 
@@ -161,9 +188,11 @@ def _probabilities(results: dict[str, Any]) -> Iterator[Claim]:
         if error is not None:
             small = _high(error) <= SMALL_ERROR
             yield Claim(
-                "Its probabilities mean what they say." if small else "Its probabilities are roughly right.",
-                f"expected calibration error {_show(error)} (`{name}`)",
-                "Probabilities in other laboratories, where the mix of classes and the slides differ.",
+                Sentence("Its probabilities mean what they say.")
+                if small
+                else Sentence("Its probabilities are roughly right."),
+                Sentence("expected calibration error {figure} (`{name}`)", figure=_show(error), name=name),
+                Sentence("Probabilities in other laboratories, where the mix of classes and the slides differ."),
                 small,
             )
         covered = {label: row["coverage"] for label, row in part["per_class"].items() if row.get("coverage")}
@@ -172,11 +201,16 @@ def _probabilities(results: dict[str, Any]) -> Iterator[Claim]:
             label, worst = min(covered.items(), key=lambda item: item[1]["value"])
             holds = min(_low(each) for each in covered.values()) >= COVERED
             yield Claim(
-                "The prediction set holds the true class, of each class, about as often as promised."
+                Sentence("The prediction set holds the true class, of each class, about as often as promised.")
                 if holds
-                else "The prediction set may hold the true class less often than promised.",
-                f"coverage {_show(worst)} at worst ({label}), mean size {sets['mean_size']['value']:.2f}",
-                "Coverage on fields that are not drawn like the calibration fields.",
+                else Sentence("The prediction set may hold the true class less often than promised."),
+                Sentence(
+                    "coverage {figure} at worst ({label}), mean size {size}",
+                    figure=_show(worst),
+                    label=label,
+                    size=f"{sets['mean_size']['value']:.2f}",
+                ),
+                Sentence("Coverage on fields that are not drawn like the calibration fields."),
                 holds,
             )
 
@@ -185,17 +219,23 @@ def _refusals(results: dict[str, Any]) -> Iterator[Claim]:
     for entry in results.get("calibration", {}).values():
         others = {name: each for name, each in entry["refusal"].items() if name != "usable"}
         if others:
-            figure = "; ".join(
-                f"{name.rstrip('/').split('/')[-1]}: {100 * each['refused']:.1f} % refused, AUROC {each['auroc']:.3f}"
+            shares = [
+                Sentence(
+                    "{name}: {share} % refused, AUROC {auroc}",
+                    name=name.rstrip("/").split("/")[-1],
+                    share=f"{100 * each['refused']:.1f}",
+                    auroc=f"{each['auroc']:.3f}",
+                )
                 for name, each in others.items()
-            )
+            ]
+            usable = f"{100 * entry['refusal']['usable']['refused']:.1f}"
             apart = min(each["auroc"] for each in others.values()) >= TOLD_APART
             yield Claim(
-                "It tells images that are no such smear from usable fields."
+                Sentence("It tells images that are no such smear from usable fields.")
                 if apart
-                else "It does not tell all images that are no such smear from usable fields.",
-                f"{figure}; usable fields refused: {100 * entry['refusal']['usable']['refused']:.1f} %",
-                "That what it answers is a usable smear: other kinds of junk were not tried.",
+                else Sentence("It does not tell all images that are no such smear from usable fields."),
+                listed([*shares, Sentence("usable fields refused: {share} %", share=usable)]),
+                Sentence("That what it answers is a usable smear: other kinds of junk were not tried."),
                 apart,
             )
 
@@ -205,9 +245,9 @@ def _explanations(results: dict[str, Any]) -> Iterator[Claim]:
         chosen = entry["chosen"]
         if chosen is None:
             yield Claim(
-                "No map is shown to be true to it.",
-                f"no gain over random blocks ({name})",
-                "That its maps are false.",
+                Sentence("No map is shown to be true to it."),
+                Sentence("no gain over random blocks ({name})", name=name),
+                Sentence("That its maps are false."),
                 False,
             )
             continue
@@ -220,12 +260,16 @@ def _explanations(results: dict[str, Any]) -> Iterator[Claim]:
         shares = [f"{label} {figure['value']:.2f}" for label, figure in of_perfect.items()]
         low = min(map(_low, of_perfect.values()), default=0.0)
         yield Claim(
-            "Its map lies on leukocytes, and what it shows matters for the answer."
+            Sentence("Its map lies on leukocytes, and what it shows matters for the answer.")
             if low >= ON_LEUKOCYTES
-            else "What its map shows matters for the answer, but part of it lies beside leukocytes.",
-            f"{', '.join(shares)} of what a perfect map on the same grid reaches ({chosen['method']},"
-            f" {chosen['layer']})",
-            "What about a leukocyte decides; where only leukocytes can be seen, a map on them is no merit.",
+            else Sentence("What its map shows matters for the answer, but part of it lies beside leukocytes."),
+            Sentence(
+                "{shares} of what a perfect map on the same grid reaches ({method}, {layer})",
+                shares=", ".join(shares),
+                method=chosen["method"],
+                layer=chosen["layer"],
+            ),
+            Sentence("What about a leukocyte decides; where only leukocytes can be seen, a map on them is no merit."),
             low >= ON_LEUKOCYTES,
         )
 
@@ -265,7 +309,7 @@ def _high(figure: dict[str, Any]) -> float:
 
 def _show(figure: dict[str, Any] | None) -> str:
     if figure is None or figure["value"] is None:
-        return "not defined"
+        return Sentence("not defined")
     value = f"{100 * figure['value']:.1f} %"
     if figure["interval"] is None:
         return value

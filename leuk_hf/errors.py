@@ -17,6 +17,11 @@ def one_line(error: BaseException) -> str:
 class LeukError(ValueError):
     """A mistake the user can mend; `str(error)` is the sentence to show."""
 
+    @property
+    def sentence(self) -> str:
+        """The sentence as it was raised: if it is a `leuk_hf.sentence.Sentence`, with what it was made of."""
+        return self.args[0] if self.args and isinstance(self.args[0], str) else str(self)
+
 
 class ImageError(LeukError):
     """An image that cannot be used: missing, not an image, truncated, too large, animated."""

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 LONGEST_EDGE = 512
 DARKER, BRIGHTER = 0.6, 1.4
 # Of the public data set's classes: means over the training fields of the shipped checkpoint's split.csv.
+# Measured by: python scripts/measure_colours.py --source leukemia/Original --split leuk_hf/checkpoint/split.csv
 CLASS_COLOURS: Mapping[str, changed.ColourStatistics] = {
     "Benign": changed.ColourStatistics((221.4, 129.9, 119.7), (30.4, 10.5, 15.3)),
     "Early Pre-B": changed.ColourStatistics((220.3, 129.8, 116.5), (32.5, 10.6, 15.4)),

@@ -19,6 +19,8 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
+from leuk_hf.sentence import Sentence
+
 _LUMA = np.array((0.299, 0.587, 0.114), dtype=np.float32)  # ITU-R BT.601
 _REFERENCE_EDGE = 224  # pixels; sizes below are in them
 _SMALLEST_REGION = 0.02  # diameter, share of the edge; smaller specks of the mask are no cells
@@ -100,7 +102,7 @@ class _Check:
     measure: str
     is_lowest: bool
     tolerance: float  # what a measure may be multiplied by beyond the usable fields' own range
-    sentence: Callable[[FieldMeasures], str]
+    sentence: Callable[[FieldMeasures], Sentence]
     addend: float = 0.0  # and what may be added to it
 
     def refuses(self, measures: FieldMeasures, limits: RefusalLimits) -> bool:
@@ -110,33 +112,36 @@ class _Check:
         return value < limit if self.is_lowest else value > limit
 
 
-def _extent(diameter: float | None) -> str:
-    return f"{100 * diameter:.0f} % of the image's edge" if diameter is not None else "of unknown size"
+def _extent(measures: FieldMeasures) -> Sentence:
+    diameter = measures.leukocyte_diameter
+    if diameter is None:
+        return Sentence("of unknown size")
+    return Sentence("{percent} % of the image's edge", percent=f"{100 * diameter:.0f}")
 
 
 # In the order in which reasons are given: what explains others first. The tolerances are about what training changes
 # fields by (brightness by half, blur, size by a quarter): what the network has learnt to read is not refused.
 _CHECKS = (
-    _Check("largest_elongation", "elongation", False, 1, lambda measures: (
-        f"The image is {measures.elongation:.1f} times as long as wide, so its cells would be squashed; crop it to one"
-        " field.")),
-    _Check("lowest_contrast", "contrast", True, 0.4, lambda measures: (
+    _Check("largest_elongation", "elongation", False, 1, lambda measures: Sentence(
+        "The image is {elongation} times as long as wide, so its cells would be squashed; crop it to one field.",
+        elongation=f"{measures.elongation:.1f}")),
+    _Check("lowest_contrast", "contrast", True, 0.4, lambda measures: Sentence(
         "The image is nearly uniform; there is nothing to see.")),
-    _Check("lowest_light", "light", True, 0.5, lambda measures: (
+    _Check("lowest_light", "light", True, 0.5, lambda measures: Sentence(
         "The image is too dark; take it with more light.")),
-    _Check("highest_burnt_out", "burnt_out", False, 1, lambda measures: (
+    _Check("highest_burnt_out", "burnt_out", False, 1, lambda measures: Sentence(
         "The image is too bright, its cells are washed out; take it with less light."), addend=0.4),
-    _Check("lowest_leukocyte_share", "leukocyte_share", True, 0.6, lambda measures: (
+    _Check("lowest_leukocyte_share", "leukocyte_share", True, 0.6, lambda measures: Sentence(
         "No leukocytes were found, or hardly any of one; there is nothing to tell the class by.")),
-    _Check("lowest_sharpness", "sharpness", True, 0.7, lambda measures: (
+    _Check("lowest_sharpness", "sharpness", True, 0.7, lambda measures: Sentence(
         "The image is blurred; focus and take it again.")),
-    _Check("lowest_leukocyte_diameter", "leukocyte_diameter", True, 0.8, lambda measures: (
-        f"The leukocytes are too small ({_extent(measures.leukocyte_diameter)}): the magnification does not fit, or"
-        " the image shows more than one field; crop it to one.")),
-    _Check("highest_leukocyte_diameter", "leukocyte_diameter", False, 1.25, lambda measures: (
-        f"The leukocytes are too large ({_extent(measures.leukocyte_diameter)}): the magnification does not fit; take"
-        " a whole field.")),
-    _Check("lowest_in_distribution_score", "in_distribution_score", True, 1, lambda measures: (
+    _Check("lowest_leukocyte_diameter", "leukocyte_diameter", True, 0.8, lambda measures: Sentence(
+        "The leukocytes are too small ({extent}): the magnification does not fit, or the image shows more than one"
+        " field; crop it to one.", extent=_extent(measures))),
+    _Check("highest_leukocyte_diameter", "leukocyte_diameter", False, 1.25, lambda measures: Sentence(
+        "The leukocytes are too large ({extent}): the magnification does not fit; take a whole field.",
+        extent=_extent(measures))),
+    _Check("lowest_in_distribution_score", "in_distribution_score", True, 1, lambda measures: Sentence(
         "The image is unlike the blood-smear fields that the model was trained on.")),
 )  # fmt: skip
 
@@ -178,7 +183,7 @@ def measure_input(
     )
 
 
-def refusal_reasons(measures: FieldMeasures, limits: RefusalLimits) -> tuple[str, ...]:
+def refusal_reasons(measures: FieldMeasures, limits: RefusalLimits) -> tuple[Sentence, ...]:
     """Say why an image is refused: one plain sentence for each limit passed, none if it is answered.
 
     Args:

@@ -174,8 +174,7 @@ def notes_html(row: FieldRow) -> str:
     """
     notes = [row.error] if row.error else []
     notes += row.prediction.reasons if row.prediction else ()
-    # The sentences are English on every page.
-    listed = "".join(f'<li dir="ltr" lang="en">{html.escape(note)}</li>' for note in notes)
+    listed = "".join(f"<li>{html.escape(note)}</li>" for note in notes)
     return f"<ul>{listed}</ul>" if listed else ""
 
 

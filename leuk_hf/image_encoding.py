@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from leuk_hf.errors import ImageError
+from leuk_hf.sentence import Sentence
 
 ImageFormat: TypeAlias = Literal["png", "jpeg", "webp"]
 
@@ -49,8 +50,12 @@ def encode_image(image: Image.Image, image_format: ImageFormat = "png") -> bytes
         raise ValueError(f"the image has mode {image.mode}; give RGB")
     if max(image.size) > _LONGEST_SIDE[image_format]:
         raise ImageError(
-            f"an image of {image.width}x{image.height} pixels does not fit into {image_format.upper()}"
-            f" (at most {_LONGEST_SIDE[image_format]:,} a side); crop the field"
+            Sentence(
+                "an image of {size} pixels does not fit into {kind} (at most {most} a side); crop the field",
+                size=f"{image.width}x{image.height}",
+                kind=image_format.upper(),
+                most=f"{_LONGEST_SIDE[image_format]:,}",
+            )
         )
     encode = {"png": _encode_png, "jpeg": _encode_jpeg, "webp": _encode_webp}[image_format]
     return encode(image)

@@ -21,6 +21,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from leuk_hf.errors import ImageError
+from leuk_hf.sentence import Sentence
 
 ImageSource: TypeAlias = Union[Image.Image, str, Path, bytes, np.ndarray]  # noqa: UP007 - used at run time
 
@@ -62,7 +63,7 @@ def load_image(source: ImageSource, *, name: str | None = None, reduce_to: int |
         raise ValueError(f"reduce_to is {reduce_to}; give at least {MIN_SIDE}")
     if isinstance(source, (str, Path)):
         if not str(source).strip():
-            raise ImageError("the path is empty; give an image file")
+            raise ImageError(Sentence("the path is empty; give an image file"))
         name = name or str(source)
     name = " ".join(name.split()) if name else None  # a file name may hold line breaks
     if isinstance(source, np.ndarray):
@@ -74,7 +75,11 @@ def load_image(source: ImageSource, *, name: str | None = None, reduce_to: int |
     if isinstance(source, (str, Path)):
         return _from_path(Path(source), name or str(source), reduce_to)
     raise ImageError(
-        f"{name or 'the image'} is a {type(source).__name__}; give a path, bytes, a PIL image or a uint8 array"
+        Sentence(
+            "{name} is a {kind}; give a path, bytes, a PIL image or a uint8 array",
+            name=name or "the image",
+            kind=type(source).__name__,
+        )
     )
 
 
@@ -92,11 +97,17 @@ def original_size(image: Image.Image) -> tuple[int, int]:
 def _from_path(path: Path, name: str, reduce_to: int | None) -> Image.Image:
     try:
         if path.is_dir():
-            raise ImageError(f"{name} is a folder; give an image file")
+            raise ImageError(Sentence("{name} is a folder; give an image file", name=name))
         if not path.is_file():
-            raise ImageError(f"{name} does not exist or is no regular file; check the path")
+            raise ImageError(Sentence("{name} does not exist or is no regular file; check the path", name=name))
         if path.stat().st_size > MAX_BYTES:
-            raise ImageError(f"{name} is larger than {MAX_BYTES // 2**20} MB; export the field as PNG or JPEG")
+            raise ImageError(
+                Sentence(
+                    "{name} is larger than {most} MB; export the field as PNG or JPEG",
+                    name=name,
+                    most=MAX_BYTES // 2**20,
+                )
+            )
         with path.open("rb") as file:
             if file.read(1):
                 file.seek(0)
@@ -105,12 +116,12 @@ def _from_path(path: Path, name: str, reduce_to: int | None) -> Image.Image:
     except (OSError, ValueError) as error:
         if isinstance(error, ImageError):
             raise
-        raise ImageError(f"{name} cannot be read ({_reason(error)})") from error
+        raise ImageError(Sentence("{name} cannot be read ({reason})", name=name, reason=_reason(error))) from error
 
 
 def _from_bytes(content: bytes, name: str, reduce_to: int | None) -> Image.Image:
     if not content:
-        raise ImageError(f"{name} is empty (0 bytes); save or copy it again")
+        raise ImageError(Sentence("{name} is empty (0 bytes); save or copy it again", name=name))
     return _decode(_open(io.BytesIO(content), name), name, reduce_to, is_ours=True)
 
 
@@ -118,18 +129,29 @@ def _open(file: IO[bytes], name: str) -> Image.Image:
     try:
         return Image.open(file, formats=FORMATS)
     except UnidentifiedImageError:
-        raise ImageError(f"{name} is not an image that can be read; save it as PNG, JPEG, TIFF, BMP or WebP") from None
+        raise ImageError(
+            Sentence("{name} is not an image that can be read; save it as PNG, JPEG, TIFF, BMP or WebP", name=name)
+        ) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageError(f"{name} has too many pixels (at most {MAX_PIXELS:,}); crop the field") from error
+        raise ImageError(
+            Sentence("{name} has too many pixels (at most {most}); crop the field", name=name, most=f"{MAX_PIXELS:,}")
+        ) from error
     except Exception as error:
-        raise ImageError(f"{name} is damaged ({_reason(error)}); save or copy it again") from error
+        raise ImageError(
+            Sentence("{name} is damaged ({reason}); save or copy it again", name=name, reason=_reason(error))
+        ) from error
 
 
 def _from_array(array: np.ndarray, name: str, reduce_to: int | None) -> Image.Image:
     channels_fit = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))
     if array.dtype != np.uint8 or not channels_fit or 0 in array.shape:
         raise ImageError(
-            f"{name} has shape {array.shape} and type {array.dtype}; give uint8 with shape (H, W, 3), RGB"
+            Sentence(
+                "{name} has shape {shape} and type {dtype}; give uint8 with shape (H, W, 3), RGB",
+                name=name,
+                shape=array.shape,
+                dtype=array.dtype,
+            )
         )
     return _decode(Image.fromarray(array), name, reduce_to)
 
@@ -137,14 +159,32 @@ def _from_array(array: np.ndarray, name: str, reduce_to: int | None) -> Image.Im
 def _decode(image: Image.Image, name: str, reduce_to: int | None, *, is_ours: bool = False) -> Image.Image:
     width, height = image.size
     if width * height > MAX_PIXELS:
-        raise ImageError(f"{name} has {width}x{height} pixels (at most {MAX_PIXELS:,} in all); crop the field")
+        raise ImageError(
+            Sentence(
+                "{name} has {size} pixels (at most {most} in all); crop the field",
+                name=name,
+                size=f"{width}x{height}",
+                most=f"{MAX_PIXELS:,}",
+            )
+        )
     if min(width, height) < MIN_SIDE:
-        raise ImageError(f"{name} has {width}x{height} pixels; at least {MIN_SIDE}x{MIN_SIDE} are needed")
+        raise ImageError(
+            Sentence(
+                "{name} has {size} pixels; at least {least} are needed",
+                name=name,
+                size=f"{width}x{height}",
+                least=f"{MIN_SIDE}x{MIN_SIDE}",
+            )
+        )
     try:
         frames = getattr(image, "n_frames", 1)
         # An MPO (opened as JPEG) is a phone's JPEG with a preview behind the photo: its first frame is the photo.
         if frames > 1 and image.format != "MPO":
-            raise ImageError(f"{name} has {frames} frames; save the one to classify as PNG or JPEG")
+            raise ImageError(
+                Sentence(
+                    "{name} has {frames} frames; save the one to classify as PNG or JPEG", name=name, frames=frames
+                )
+            )
         # Not of the caller's own image, which would stay small.
         drafted = image.draft(None, (reduce_to, reduce_to)) if reduce_to is not None and is_ours else None
         image.load()
@@ -157,7 +197,11 @@ def _decode(image: Image.Image, name: str, reduce_to: int | None, *, is_ours: bo
     except ImageError:
         raise
     except Exception as error:
-        raise ImageError(f"{name} is truncated or damaged ({_reason(error)}); save or copy it again") from error
+        raise ImageError(
+            Sentence(
+                "{name} is truncated or damaged ({reason}); save or copy it again", name=name, reason=_reason(error)
+            )
+        ) from error
 
 
 def _reduce(image: Image.Image, reduce_to: int, size: tuple[int, int]) -> Image.Image:
@@ -202,10 +246,17 @@ def _over_white(image: Image.Image) -> Image.Image:
 def _to_8_bit(grey: np.ndarray, name: str) -> np.ndarray:
     # PIL clips these modes at 255, which turns a 16-bit microscope image white.
     if not np.isfinite(grey).all():
-        raise ImageError(f"{name} has pixels that are not numbers; save it as 8-bit PNG")
+        raise ImageError(Sentence("{name} has pixels that are not numbers; save it as 8-bit PNG", name=name))
     low, high = float(grey.min()), float(grey.max())
     if low < 0 or high > 65535:
-        raise ImageError(f"{name} has values from {low:g} to {high:g}; save it as 8-bit or 16-bit PNG")
+        raise ImageError(
+            Sentence(
+                "{name} has values from {low} to {high}; save it as 8-bit or 16-bit PNG",
+                name=name,
+                low=f"{low:g}",
+                high=f"{high:g}",
+            )
+        )
     if np.issubdtype(grey.dtype, np.floating) and high <= 1:
         full_scale = 1.0
     elif grey.dtype.itemsize > 2 and high <= 255:  # 32-bit containers of 8-bit values

@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from leuk_hf.errors import ImageError
 from leuk_hf.input_files import find_inputs
+from leuk_hf.sentence import Sentence
 
 _ARCHIVE_STARTS = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 _SYSTEM_FILES = frozenset({".ds_store", "thumbs.db", "desktop.ini", "__macosx"})  # file managers put them everywhere
@@ -94,18 +95,27 @@ def open_uploads(uploads: Iterable[Upload], limits: IntakeLimits | None = None) 
             if _is_archive(upload.path):
                 num_archives += 1
                 if num_archives > limits.archives:
-                    sentence = f"was left out: at most {limits.archives} archives are taken at once; hand it in later"
-                    candidates.append(refused(name, sentence))
+                    beyond = Sentence(
+                        "{name} was left out: at most {most} archives are taken at once; hand it in later",
+                        name=name,
+                        most=limits.archives,
+                    )
+                    candidates.append(refused(name, beyond))
                     continue
                 entries = zip_candidates(upload.path, name, limits, stack)
                 left_out += max(0, len(candidates) + len(entries) - limits.files)
                 candidates += entries[: limits.files - len(candidates)]
             elif upload.name.lower().endswith(".zip"):
-                candidates.append(refused(name, "is no zip archive that can be read; pack it again"))
+                sentence = Sentence("{name} is no zip archive that can be read; pack it again", name=name)
+                candidates.append(refused(name, sentence))
             else:
                 candidates.append(Candidate(name, functools.partial(_path, upload.path)))
         if left_out:
-            sentence = f"were left out: at most {limits.files:,} are taken at once; hand them in separately"
+            sentence = Sentence(
+                "{number} more were left out: at most {most} are taken at once; hand them in separately",
+                number=f"{left_out:,}",
+                most=f"{limits.files:,}",
+            )
             candidates.append(refused(f"{left_out:,} more", sentence))
         yield candidates
 
@@ -115,9 +125,9 @@ def refused(name: str, sentence: str) -> Candidate:
 
     Args:
         name: As for `Candidate`.
-        sentence: What is wrong and what to do, going on after the name.
+        sentence: What is wrong and what to do.
     """
-    return Candidate(name, functools.partial(_refuse, f"{name} {sentence}"))
+    return Candidate(name, functools.partial(_refuse, sentence))
 
 
 def shown_name(name: str) -> str:

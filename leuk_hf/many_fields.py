@@ -146,7 +146,7 @@ def _prepare(preprocessor: Preprocessor, candidate: Candidate, pictures: bool) -
     try:
         image = load_image(candidate.open(), name=candidate.name, reduce_to=preprocessor.sufficient_side)
     except ImageError as error:
-        return str(error)  # the error itself would keep what was decoded alive
+        return error.sentence  # the error itself would keep what was decoded alive
     cells = len(find_cells(image).boxes)
     picture = _reduced(image, PICTURE_SIDE) if pictures else None
     return _Prepared(preprocessor([image])[0], Glance(image), cells, picture)
@@ -161,7 +161,8 @@ def _answer(
     usable = [each for each in prepared if isinstance(each, _Prepared)]
     if not usable:
         return [
-            FieldRow(candidate.name, None, None, str(error)) for candidate, error in zip(batch, prepared, strict=True)
+            FieldRow(candidate.name, None, None, cast(str, error))
+            for candidate, error in zip(batch, prepared, strict=True)
         ]
     pixel_values = np.stack([each.pixel_values for each in usable])
     outputs = run(pixel_values)

@@ -21,6 +21,7 @@ from leuk_hf import conformal
 from leuk_hf.backends import Outputs, Predictor, as_predictor
 from leuk_hf.field_checks import FieldMeasures, RefusalLimits, measure_input, refusal_reasons
 from leuk_hf.image_io import ImageSource, load_image, original_size
+from leuk_hf.sentence import Sentence
 
 if TYPE_CHECKING:
     from leuk_hf.model import LeukDenseNet
@@ -42,7 +43,8 @@ class Prediction:
             them it is the most probable classes until their probabilities reach `SET_COVERAGE`, and promises nothing.
         in_distribution_score: Higher = more like the training fields (`leuk_hf.in_distribution`).
         answered: False when the image is refused: it passes one of the checkpoint's refusal limits.
-        reasons: Plain sentences: why refused, or what to be careful about.
+        reasons: Plain sentences, in English: why refused, or what to be careful about. Those of `predict` are of the
+            kind `Sentence`, which can be said in another language.
     """
 
     label: str
@@ -54,7 +56,8 @@ class Prediction:
 
     def to_dict(self) -> dict[str, Any]:
         """Give the fields as JSON types."""
-        return {**dataclasses.asdict(self), "prediction_set": list(self.prediction_set), "reasons": list(self.reasons)}
+        texts = {"prediction_set": list(self.prediction_set), "reasons": [str(each) for each in self.reasons]}
+        return {**dataclasses.asdict(self), **texts}
 
 
 def predict(
@@ -134,7 +137,7 @@ def interpret(
     names, quantiles = model.class_names, model.conformal_quantiles
     chosen = conformal.prediction_set(probabilities, quantiles) if quantiles else _most_probable(probabilities)
     refusals = () if measures is None else refusal_reasons(measures, model.refusal_limits)
-    cautions = (sentence for _, sentence in cautions_about(probabilities, image, model.preprocessor.image_size))
+    cautions = cautions_about(probabilities, image, model.preprocessor.image_size)
     return Prediction(
         label=names[chosen[0]],
         probabilities={name: float(value) for name, value in zip(names, probabilities, strict=True)},
@@ -156,8 +159,8 @@ def _most_probable(probabilities: np.ndarray) -> tuple[int, ...]:
     return tuple(order[:needed].tolist())
 
 
-def cautions_about(probabilities: np.ndarray, image: Image.Image, image_size: int) -> Iterator[tuple[str, str]]:
-    """Name what makes an answer doubtful without refusing it: (name, sentence).
+def cautions_about(probabilities: np.ndarray, image: Image.Image, image_size: int) -> Iterator[Sentence]:
+    """Say what makes an answer doubtful without refusing it.
 
     Args:
         probabilities: Of the classes.
@@ -165,17 +168,20 @@ def cautions_about(probabilities: np.ndarray, image: Image.Image, image_size: in
         image_size: Edge of the square that the network is given.
     """
     if probabilities.max() < CLOSE_CALL:
-        yield "undecided", "No class has even half of the probability: the model cannot tell."
+        yield Sentence("No class has even half of the probability: the model cannot tell.")
     width, height = original_size(image)
+    size = f"{width}x{height}"
     if max(width, height) > 1.6 * min(width, height):
-        yield "distorted", f"The image is {width}x{height} pixels; squashed to a square, its cells are distorted."
+        yield Sentence("The image is {size} pixels; squashed to a square, its cells are distorted.", size=size)
     if min(width, height) < image_size / 2:
-        yield "small", f"The image is small ({width}x{height} pixels); it was enlarged to {image_size} pixels."
+        yield Sentence(
+            "The image is small ({size} pixels); it was enlarged to {edge} pixels.", size=size, edge=image_size
+        )
     pixels = np.asarray(image.resize((64, 64), Image.Resampling.BOX), dtype=np.int16)
     if np.ptp(pixels, axis=2).max() < 12:
-        yield "colourless", "The image has no colour; the model was trained on stained, coloured smears."
+        yield Sentence("The image has no colour; the model was trained on stained, coloured smears.")
     elif pixels.std(axis=(0, 1)).max() < 4:
-        yield "uniform", "The image is nearly uniform; it does not look like a smear field."
+        yield Sentence("The image is nearly uniform; it does not look like a smear field.")
 
 
 def _one_by_one(images: ImageSource | Iterable[ImageSource], reduce_to: int) -> Iterator[Image.Image]:

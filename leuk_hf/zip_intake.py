@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 
 from leuk_hf.errors import ImageError, one_line
 from leuk_hf.intake import Candidate, IntakeLimits, is_system_file, refused, shown_name
+from leuk_hf.sentence import Sentence
 
 _DIRECTORY_BYTES = 1000  # of the directory for each entry allowed: a long name is 200
 _ARCHIVE_SUFFIXES = frozenset({".zip", ".7z", ".rar", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".jar"})
@@ -54,50 +55,65 @@ def _listed(path: Path, name: str, limits: IntakeLimits, stack: contextlib.ExitS
         source = stack.enter_context(_DirectoryReader(path, directory_bytes))
         archive = stack.enter_context(zipfile.ZipFile(source))
     except _TooMuchError:
-        return refused(name, f"lists far more than {limits.files:,} files; split it")
+        sentence = Sentence("{name} lists far more than {most} files; split it", name=name, most=f"{limits.files:,}")
+        return refused(name, sentence)
     except _DAMAGES as error:
-        return refused(name, f"is a damaged zip archive ({one_line(error)}); pack it again")
+        reason = one_line(error)
+        damage = Sentence("{name} is a damaged zip archive ({reason}); pack it again", name=name, reason=reason)
+        return refused(name, damage)
     source.is_open = True
     entries = [entry for entry in archive.infolist() if not _is_folder(entry) and not is_system_file(entry.filename)]
     if len(entries) > limits.files:
-        return refused(name, f"holds {len(entries):,} files (at most {limits.files:,}); split it")
+        numbers = {"number": f"{len(entries):,}", "most": f"{limits.files:,}"}
+        return refused(name, Sentence("{name} holds {number} files (at most {most}); split it", name=name, **numbers))
     if not entries:
-        return refused(name, "is an empty zip archive; pack the images into it")
+        return refused(name, Sentence("{name} is an empty zip archive; pack the images into it", name=name))
     entries.sort(key=lambda entry: entry.filename)
-    faults = {id(entry): _fault(entry, limits) for entry in entries}
-    total = sum(entry.file_size for entry in entries if faults[id(entry)] is None)
+    names = [shown_name(f"{name}/{entry.orig_filename}") for entry in entries]
+    faults = [_fault(entry, each, limits) for entry, each in zip(entries, names, strict=True)]
+    total = sum(entry.file_size for entry, fault in zip(entries, faults, strict=True) if fault is None)
     if total > limits.total_bytes:
-        return refused(name, f"unpacks to {_megabytes(total)} (at most {_megabytes(limits.total_bytes)}); split it")
-    return [_candidate(archive, entry, name, faults[id(entry)]) for entry in entries]
+        sizes = {"size": _megabytes(total), "most": _megabytes(limits.total_bytes)}
+        return refused(name, Sentence("{name} unpacks to {size} (at most {most}); split it", name=name, **sizes))
+    return [
+        refused(each, fault) if fault else Candidate(each, functools.partial(_read, archive, entry, each))
+        for entry, each, fault in zip(entries, names, faults, strict=True)
+    ]
 
 
 def _is_folder(entry: zipfile.ZipInfo) -> bool:
     return entry.filename.endswith("/")  # its own `is_dir` fails on an empty name
 
 
-def _candidate(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, archive_name: str, fault: str | None) -> Candidate:
-    name = shown_name(f"{archive_name}/{entry.orig_filename}")
-    return refused(name, fault) if fault else Candidate(name, functools.partial(_read, archive, entry, name))
-
-
-def _fault(entry: zipfile.ZipInfo, limits: IntakeLimits) -> str | None:
-    """Tell what is wrong with an entry by what the directory says of it."""
-    name = entry.orig_filename
-    if _leads_elsewhere(name):
-        return "has a name that leads out of the archive; pack the archive again from the images alone"
+def _fault(entry: zipfile.ZipInfo, name: str, limits: IntakeLimits) -> Sentence | None:
+    """Tell what is wrong with an entry by what the directory says of it; `name` is what it is called."""
+    inside = entry.orig_filename
+    if _leads_elsewhere(inside):
+        return Sentence(
+            "{name} has a name that leads out of the archive; pack the archive again from the images alone", name=name
+        )
     if entry.create_system == 3 and stat.S_IFMT(entry.external_attr >> 16) not in (0, stat.S_IFREG):
-        return "is a link or another special file; pack the image itself"
+        return Sentence("{name} is a link or another special file; pack the image itself", name=name)
     if entry.flag_bits & 0x1:
-        return "is encrypted; pack it without a password"
-    if PurePosixPath(name).suffix.lower() in _ARCHIVE_SUFFIXES:
-        return "is an archive inside the archive; unpack it and hand in the images"
+        return Sentence("{name} is encrypted; pack it without a password", name=name)
+    if PurePosixPath(inside).suffix.lower() in _ARCHIVE_SUFFIXES:
+        return _nested(name)
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        return "is packed by an unusual method; pack it as an ordinary zip (deflate)"
+        return Sentence("{name} is packed by an unusual method; pack it as an ordinary zip (deflate)", name=name)
     if entry.file_size > limits.file_bytes:
-        return f"unpacks to {_megabytes(entry.file_size)} (at most {_megabytes(limits.file_bytes)}); save it smaller"
+        sizes = {"size": _megabytes(entry.file_size), "most": _megabytes(limits.file_bytes)}
+        return Sentence("{name} unpacks to {size} (at most {most}); save it smaller", name=name, **sizes)
     if entry.file_size > _SMALL and entry.file_size > limits.ratio * max(1, entry.compress_size):
-        return f"unpacks to more than {limits.ratio} times its size, which no photograph does; save it again"
+        return Sentence(
+            "{name} unpacks to more than {ratio} times its size, which no photograph does; save it again",
+            name=name,
+            ratio=limits.ratio,
+        )
     return None
+
+
+def _nested(name: str) -> Sentence:
+    return Sentence("{name} is an archive inside the archive; unpack it and hand in the images", name=name)
 
 
 def _leads_elsewhere(name: str) -> bool:
@@ -110,9 +126,11 @@ def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str) -> bytes:
         with archive.open(entry) as file:
             content = file.read()
     except _DAMAGES as error:
-        raise ImageError(f"{name} is damaged in its archive ({one_line(error)}); pack it again") from error
+        raise ImageError(
+            Sentence("{name} is damaged in its archive ({reason}); pack it again", name=name, reason=one_line(error))
+        ) from error
     if content.startswith(b"PK\x03\x04"):
-        raise ImageError(f"{name} is an archive inside the archive; unpack it and hand in the images")
+        raise ImageError(_nested(name))
     return content
 
 

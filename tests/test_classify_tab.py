@@ -16,27 +16,25 @@ from gradio.data_classes import ImageData
 from PIL import Image
 
 from leuk_hf.backends import as_predictor
+from leuk_hf.errors import ImageError
 from leuk_hf.explanation import explain
-from leuk_hf.field_checks import RefusalLimits, passed_limits, refusal_reasons
+from leuk_hf.field_checks import RefusalLimits
 from leuk_hf.labels import CLASS_NAMES
 from leuk_hf.model import LeukDenseNet
 from leuk_hf.percentages import probability_text, share_text
-from leuk_hf.prediction import Prediction, cautions_about
+from leuk_hf.prediction import Prediction
 from leuk_hf.preprocessing import Preprocessor
+from leuk_hf.sentence import Sentence
 from leuk_hf.space import classify, example_answers, words_classify
 from leuk_hf.space.example_answers import ExampleAnswers, remember_file
 from leuk_hf.space.field_result import CROP_BYTES, picture, render
 from leuk_hf.space.options import Options
 from leuk_hf.space.page import build_page
-from leuk_hf.space.sentences import faults_of, reasons, verdict
+from leuk_hf.space.sentences import verdict
 from leuk_hf.synthetic import render_smear
 from leuk_hf.visualization import colourise
 
 FIELD = render_smear("Pre-B", seed=2, image_size=224)
-REFUSING = RefusalLimits(
-    largest_elongation=0.5, lowest_contrast=255, lowest_light=255, highest_burnt_out=-1, lowest_leukocyte_share=1,
-    lowest_sharpness=1, lowest_leukocyte_diameter=1, highest_leukocyte_diameter=0, lowest_in_distribution_score=1e9,
-)  # fmt: skip
 
 
 def tab_of(model):
@@ -161,27 +159,27 @@ def test_a_refused_field_names_no_class(tiny_model):
     assert "This field looks like" not in page and "Most likely" not in page and "leuk-first" not in page
 
 
-def test_every_reason_is_said_in_both_languages(first, tiny_model):
+def test_a_refusal_says_every_reason_in_the_visitors_language(first):
     _, shown = first
-    measured = {"leukocyte_share": 0.5, "leukocyte_diameter": 0.5, "burnt_out": 0.5}
-    reading = dataclasses.replace(shown.reading, measures=dataclasses.replace(shown.reading.measures, **measured))
-    predictor = as_predictor(tiny_model)
-    predictor.refusal_limits = REFUSING
-    faults = faults_of(predictor, reading, FIELD)
-    names = [name for name, _ in faults]
-    assert names[:9] == list(passed_limits(reading.measures, REFUSING)) and len(set(names)) >= 9
-    said = [text.replace("\u00a0", " ") for text in reasons(faults, "en")]
-    assert said[:9] == list(refusal_reasons(reading.measures, REFUSING))
-    persian = reasons(faults, "fa")
-    assert len(set(persian)) == len(persian) and all(re.search("[\u0600-\u06ff]", text) for text in persian)
+    told = (
+        Sentence("The image is too dark; take it with more light."),
+        Sentence("The image is small ({size} pixels); it was enlarged to {edge} pixels.", size="<9x9>", edge=64),
+    )
+    prediction = dataclasses.replace(shown.reading.prediction, answered=False, reasons=told)
+    result = dataclasses.replace(shown.result, prediction=prediction)
+    english, persian = render(result, "en"), render(result, "fa")
+    assert "<li>The image is too dark; take it with more light.</li>" in english and "(&lt;9x9&gt; pixels)" in english
+    assert "The image is" not in persian and "تاریک" in persian and "\u2068&lt;9x9&gt;\u2069 پیکسل" in persian
 
 
-def test_every_caution_is_said_in_both_languages():
-    grey, coloured = Image.new("RGB", (20, 60), (90, 90, 90)), Image.new("RGB", (20, 60), (90, 30, 90))
-    named = {name for image in (grey, coloured) for name, _ in cautions_about(np.full(4, 0.25), image, 224)}
-    assert named == {"undecided", "distorted", "small", "colourless", "uniform"}
-    for texts in words_classify.TEXTS.values():
-        assert {f"classify_reason_{name}" for name in named} <= set(texts)
+@pytest.mark.parametrize(("language", "said"), [("en", "is empty (0 bytes)"), ("fa", "خالی است")])
+def test_an_image_that_cannot_be_used_is_refused_in_place_of_the_result(tab, language, said):
+    anew, _ = tab
+    error = ImageError(Sentence("{name} is empty (0 bytes); save or copy it again", name="<b>.png"))
+    page, shown = anew(error, "", "denseblock4", "grad_cam", language)
+    assert shown is None and 'role="alert"' in page and said in page
+    assert words_classify.TEXTS[language]["classify_unusable"] in page
+    assert "&lt;b&gt;.png" in page and "<b>" not in page
 
 
 def answer(*names: str, answered: bool = True) -> Prediction:

@@ -8,13 +8,12 @@ import string
 
 import pytest
 
-from leuk_hf import claims
 from leuk_hf.audit_findings import ABOVE_CHANCE, MOVED
 from leuk_hf.audit_rows import ROWS
 from leuk_hf.checkpoint_io import SHIPPED_CHECKPOINT
-from leuk_hf.space import trust_sentences, words_field_audit, words_trust
+from leuk_hf.space import trust_sentences, words_claims, words_field_audit, words_trust, words_trust_audit
 from leuk_hf.space.charts import bar, confusion_table, figure, reliability_diagram, table
-from leuk_hf.space.trust import UNREADABLE, results_of
+from leuk_hf.space.trust import UNREADABLE, is_of_public_data, results_of
 from leuk_hf.space.trust_page import trust_html
 from leuk_hf.space.trust_sentences import translated
 from leuk_hf.space.trust_story import stories_of
@@ -25,7 +24,7 @@ IDENTITY = SHIPPED["audit"][AUDITED]["identity"]
 
 
 def page(results, language="en"):
-    return trust_html(results, model="owner/name", language=language)
+    return trust_html(results, model="owner/name", is_public=True, language=language)
 
 
 def text_of(markup):
@@ -89,8 +88,29 @@ def test_the_page_follows_the_file(language, place, value, shown):
 def test_what_was_not_measured_has_no_section():
     assert "Does it look at the leukocytes?" in page(SHIPPED)
     without = page({name: section for name, section in SHIPPED.items() if name not in ("audit", "data")})
-    assert "Does it look at the leukocytes?" not in without and "Tehran" not in without
-    assert "does not say on which images" in without
+    assert "Does it look at the leukocytes?" not in without
+
+
+@pytest.mark.parametrize("language", ["en", "fa"])
+def test_of_the_public_data_is_only_told_where_the_results_are_of_it(language):
+    told, counted = words_trust.TEXTS[language]["trust_data_public"], str(SHIPPED["data"]["groups"]["num_groups"])
+    of_public = text_of(trust_html(SHIPPED, model="owner/name", is_public=True, language=language))
+    of_others = text_of(trust_html(SHIPPED, model="owner/name", language=language))
+    assert told in of_public and told not in of_others
+    assert words_trust.TEXTS[language]["trust_limits_words"] not in of_others
+    # What was counted in the data is told of any.
+    assert of_public.count(counted) == of_others.count(counted) > 0
+
+
+def test_the_public_data_are_known_by_the_names_of_their_files(tmp_path):
+    assert is_of_public_data(None) and not is_of_public_data(tmp_path)
+    public, other = "Pre/WBC-Malignant-Pre-001.jpg", "Pre-B/smear 1.jpg"
+    for names, expected in (([public], True), ([public, other], False), ([other], False), ([], False)):
+        rows = "".join(f"{name},Pre-B,train\n" for name in names)
+        (tmp_path / "split.csv").write_text(f"file,label,split\n{rows}", encoding="utf-8")
+        assert is_of_public_data(tmp_path) == expected
+    (tmp_path / "split.csv").write_bytes(b"\xff\x00")
+    assert not is_of_public_data(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -152,7 +172,7 @@ def test_stories_judge_by_the_bound_that_speaks_for_the_model():
     assert told["move"].values["moved"] == 1 and told["move"].values["row"] == "grey"
 
 
-@pytest.mark.parametrize("part", [words_trust, words_field_audit])
+@pytest.mark.parametrize("part", [words_trust, words_trust_audit, words_field_audit])
 def test_words_hold_no_figure_and_both_languages_say_the_same(part):
     assert part.TEXTS["en"].keys() == part.TEXTS["fa"].keys()
     for key, text in part.TEXTS["en"].items():
@@ -165,15 +185,15 @@ def test_words_hold_no_figure_and_both_languages_say_the_same(part):
 def test_rows_and_sentences_have_a_translation():
     named = [row.name for row in ROWS if row.name != "as it is"]
     findings = [finding["name"] for finding in SHIPPED["audit"][AUDITED]["findings"]]
-    said = [text for claim in claims.claims_of(SHIPPED) for text in (claim.sentence, claim.caveat)]
-    for text in (*named, *findings, *said):
+    for text in (*named, *findings):
         assert re.search(r"[\u0600-\u06ff]", translated(text, "fa")), text
         assert translated(text, "en") == text
     assert (
         translated("brightness x1.4", "fa").endswith("1.4") and translated("hue -20 degrees", "fa").count("-20") == 1
     )
     assert translated("never heard of", "fa") == "never heard of"
-    assert not any(re.search(r"\d", text) for text in trust_sentences._PERSIAN.values())
+    translations = (*trust_sentences._PERSIAN.values(), *words_claims.SENTENCES["fa"].values())
+    assert not any(re.search(r"\d", text) for text in translations)
 
 
 def test_figures_and_bars():

@@ -15,12 +15,14 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
+from leuk_hf.errors import ImageError
 from leuk_hf.field_audit import Answer, FieldAudit, audit_field
 from leuk_hf.image_encoding import encode_image
 from leuk_hf.percentages import probability_text
 from leuk_hf.prediction import Prediction
 from leuk_hf.space.charts import direction
 from leuk_hf.space.page_context import Page
+from leuk_hf.space.sentences import unusable
 from leuk_hf.space.trust_sentences import translated
 from leuk_hf.space.words import mark, say
 from leuk_hf.space.zero_gpu import import_spaces, on_gpu
@@ -62,7 +64,13 @@ def build_audit_panel(page: Page, image: gr.Image) -> gr.HTML:
         except ValueError as error:
             raise gr.Error(str(error), print_exception=False) from error
 
-    def audit(field: Image.Image | None, language: str, progress: gr.Progress = gr.Progress()) -> str:  # noqa: B008
+    def audit(
+        field: Image.Image | ImageError | None,
+        language: str,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008 - how gradio asks for it
+    ) -> str:
+        if isinstance(field, ImageError):
+            raise unusable(field, language)
         if field is None:
             raise gr.Error(say("trust_field_no_image", language), print_exception=False)
         progress(0, desc=say("trust_field_cells", language))

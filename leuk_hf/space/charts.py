@@ -182,9 +182,9 @@ def reliability_diagram(bins: Sequence[Mapping[str, float]], *, label: str, acro
         parts.append(f'<line class="bound" x1="{x}" y1="{bottom}" x2="{x}" y2="{upper}"/>')
         parts.append(f'<circle cx="{x}" cy="{y}" r="4"/>')
     middle = left + side / 2
-    parts.append(f'<text x="{middle}" y="{top + side + 34}" text-anchor="middle">{html.escape(across)}, %</text>')
+    parts.append(f'<text x="{middle}" y="{top + side + 34}" text-anchor="middle">{html.escape(across)} (%)</text>')
     turned = f'transform="translate(11 {top + side / 2}) rotate(-90)"'
-    parts.append(f'<text {turned} text-anchor="middle">{html.escape(up)}, %</text>')
+    parts.append(f'<text {turned} text-anchor="middle">{html.escape(up)} (%)</text>')
     size = f"0 0 {left + side + 14} {top + side + 42}"
     return (
         f'<svg class="leuk-diagram" viewBox="{size}" role="img" aria-label="{html.escape(label)}">'

@@ -15,6 +15,7 @@ from PIL import Image
 
 from leuk_hf.annotation import find_annotations
 from leuk_hf.backends import Outputs
+from leuk_hf.errors import ImageError
 from leuk_hf.evidence import FieldCells, find_cells
 from leuk_hf.explanation import METHODS, Reading, attribute_again, explain_reading, read
 from leuk_hf.image_io import SUFFIXES
@@ -22,9 +23,8 @@ from leuk_hf.space import field_look
 from leuk_hf.space.audit_panel import build_audit_panel
 from leuk_hf.space.example_answers import ExampleAnswers
 from leuk_hf.space.field_look import SCRIPT
-from leuk_hf.space.field_result import FieldResult, explained, picture, render
+from leuk_hf.space.field_result import FieldResult, explained, picture, render, unusable_html
 from leuk_hf.space.page_context import Page
-from leuk_hf.space.sentences import faults_of
 from leuk_hf.space.uploads import smear_image
 from leuk_hf.space.words import mark, say
 from leuk_hf.space.zero_gpu import import_spaces, on_gpu
@@ -109,7 +109,7 @@ def build_classify_tab(page: Page) -> gr.Image:
         return dataclasses.replace(shown, result=result)
 
     def classify(
-        image: Image.Image | None,
+        image: Image.Image | ImageError | None,
         target: str,
         layer: str,
         method: str,
@@ -119,6 +119,8 @@ def build_classify_tab(page: Page) -> gr.Image:
     ) -> tuple[str, _Shown | None]:
         if image is None:
             return render(None, language), None
+        if isinstance(image, ImageError):
+            return unusable_html(image, language), None
 
         def told(share: float) -> None:
             name = say(f"classify_method_{method}", language)
@@ -137,7 +139,7 @@ def build_classify_tab(page: Page) -> gr.Image:
         return render(shown.result, language), shown
 
     def anew(
-        image: Image.Image | None,
+        image: Image.Image | ImageError | None,
         target: str,
         layer: str,
         method: str,
@@ -151,6 +153,7 @@ def build_classify_tab(page: Page) -> gr.Image:
             image = smear_image(
                 reduce_to=max(predictor.preprocessor.sufficient_side, FULL_SIDE),
                 largest_file=page.options.largest_file,
+                keeps_errors=True,
                 label=mark("classify_field"),
                 sources=["upload", "clipboard", "webcam"],
                 height=190,
@@ -234,7 +237,6 @@ def _first(page: Page, image: Image.Image, run: Callable[[np.ndarray], Outputs])
     shown = _reduced(image)
     unchanging = {
         "prediction": reading.prediction,
-        "faults": faults_of(predictor, reading, image),
         "is_calibrated": predictor.temperature != 1,
         "sees_leukocytes": predictor.view == "leukocytes",
         "provenance": page.provenance(),
@@ -261,9 +263,9 @@ def _examples(folder: Path | None) -> list[Path]:
     return found[:MAX_EXAMPLES]
 
 
-def _details(page: Page, image: Image.Image | None, shown: _Shown | None, language: str) -> str:
+def _details(page: Page, image: Image.Image | ImageError | None, shown: _Shown | None, language: str) -> str:
     """Show what the network was given: the preprocessed field, what is left to see, and annotation."""
-    if image is None or shown is None:
+    if not isinstance(image, Image.Image) or shown is None:
         return ""
     preprocessor, reading = page.predictor.preprocessor, shown.reading
     given = preprocessor.to_image(reading.pixel_values[0])

@@ -56,7 +56,7 @@ CSS = (
 .leuk-stage .leuk-chosen path.leuk-casing {stroke-width: 8}
 .leuk-stage .leuk-chosen text {fill: #ffd60a}
 .leuk-line {position: absolute; top: 0; bottom: 0; width: 2px; background: #fff; outline: 1px solid #141414;
-  inset-inline-start: auto; left: calc(100% * var(--leuk-split, 0) - 1px)}
+  inset-inline-start: auto; left: calc(100% * var(--leuk-split, 0) - 1px); opacity: calc(100 * var(--leuk-split, 0))}
 .leuk-settings label {display: block}
 .leuk-settings .leuk-row {display: flex; gap: .75rem; align-items: end}
 .leuk-settings .leuk-row > label:first-child {flex: 1}

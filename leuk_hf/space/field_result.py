@@ -16,14 +16,15 @@ from typing import Any
 import cv2
 from PIL import Image
 
+from leuk_hf.errors import LeukError
 from leuk_hf.evidence import Evidence, EvidenceCell, FieldCells, crop_box, weigh_cells
 from leuk_hf.explanation import Explanation
 from leuk_hf.image_encoding import encode_image
 from leuk_hf.percentages import probability_text, share_text
 from leuk_hf.prediction import Prediction
 from leuk_hf.space.language import RIGHT_TO_LEFT
-from leuk_hf.space.sentences import reasons, verdict, within
-from leuk_hf.space.words import say
+from leuk_hf.space.sentences import verdict, within
+from leuk_hf.space.words import say, tell
 from leuk_hf.visualization import colourise
 
 NUM_CROPS = 8
@@ -37,7 +38,6 @@ class FieldResult:
 
     Args:
         prediction: Its answer.
-        faults: From `faults_of`.
         is_calibrated: Whether the checkpoint's temperature was fitted.
         sees_leukocytes: Whether the network sees nothing else.
         provenance: From `Page.provenance`.
@@ -53,7 +53,6 @@ class FieldResult:
     """
 
     prediction: Prediction
-    faults: tuple[tuple[str, dict[str, Any]], ...]
     is_calibrated: bool
     sees_leukocytes: bool
     provenance: dict[str, str | None]
@@ -137,10 +136,24 @@ def render(result: FieldResult | None, language: str) -> str:
     )
 
 
+def unusable_html(error: LeukError, language: str) -> str:
+    """Write, in place of a result, why an image cannot be used.
+
+    Args:
+        error: That says why.
+        language: One of `LANGUAGES`.
+    """
+    direction = "rtl" if language in RIGHT_TO_LEFT else "ltr"
+    return (
+        f'<div class="leuk-empty" role="alert" dir="{direction}"><h3>{say("classify_unusable", language)}</h3>'
+        f"<p>{html.escape(tell(error.sentence, language))}</p></div>"
+    )
+
+
 def _answer(result: FieldResult, language: str) -> str:
     prediction = result.prediction
     headline, sentence = verdict(prediction, language, is_calibrated=result.is_calibrated)
-    warnings = "".join(f"<li>{html.escape(reason)}</li>" for reason in reasons(result.faults, language))
+    warnings = "".join(f"<li>{html.escape(tell(reason, language))}</li>" for reason in prediction.reasons)
     if warnings:
         heading = say("classify_warnings" if prediction.answered else "classify_because", language)
         warnings = f'<div class="leuk-warnings"><b>{heading}</b><ul>{warnings}</ul></div>'

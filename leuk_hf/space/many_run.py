@@ -17,6 +17,7 @@ from leuk_hf.field_report import report_html
 from leuk_hf.field_table import RunRecord, csv_text
 from leuk_hf.files import replacing, write_text
 from leuk_hf.many_fields import PICTURE_OPACITY, FieldPictures, FieldRow
+from leuk_hf.space.sentences import row_in
 from leuk_hf.space.words_many import TEXTS
 
 _PREFIX = "leuk-many-"
@@ -96,7 +97,7 @@ class ManyRun:
         """Write the report to download."""
         path = self.folder / "leuk_hf-report.html"
         text = report_html(
-            self.rows,
+            [row_in(row, language) for row in self.rows],
             predictor.class_names,
             self.record,
             settings=report_settings(predictor, language),

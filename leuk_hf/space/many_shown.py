@@ -9,6 +9,7 @@ from leuk_hf.field_report import answer_html, notes_html, pictures_html
 from leuk_hf.many_fields import FieldRow
 from leuk_hf.percentages import probability_text
 from leuk_hf.space.many_run import ManyRun
+from leuk_hf.space.sentences import row_in
 from leuk_hf.space.words import say
 from leuk_hf.space.words_many import TEXTS
 
@@ -32,7 +33,7 @@ def table(run: ManyRun, language: str) -> dict[str, Any]:
         run: Whose rows.
         language: Of `TEXTS`.
     """
-    values = [_table_row(number, row, language) for number, row in enumerate(run.rows)]
+    values = [_table_row(number, row_in(row, language), language) for number, row in enumerate(run.rows)]
     texts = [["" if value is None else str(value) for value in row] for row in values]
     for row, text in zip(run.rows, texts, strict=True):
         if row.prediction is not None:
@@ -69,7 +70,7 @@ def chosen_field(run: ManyRun | None, number: int, language: str) -> str:
     """
     if run is None or not 0 <= number < len(run.rows):
         return ""
-    row, words, pictures = run.rows[number], TEXTS[language], run.pictures_of(number)
+    row, words, pictures = row_in(run.rows[number], language), TEXTS[language], run.pictures_of(number)
     shown = "" if pictures is None else f"<div class=pictures>{pictures_html(number, pictures, words)}</div>"
     name = f"<div class=file>{number + 1}. <bdi>{html.escape(row.file)}</bdi></div>"
     return directed(f"{shown}{name}{answer_html(row, words)}{notes_html(row)}", language)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import html
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -10,14 +12,14 @@ from starlette.middleware import Middleware
 
 from leuk_hf.backends import Predictor, as_predictor
 from leuk_hf.labels import CLASS_NAMES
-from leuk_hf.space import audit_panel, classify, folder_names, language, many, programs, theme, trust
+from leuk_hf.space import audit_panel, classify, folder_names, language, many, mending, programs, theme, trust
 from leuk_hf.space.endpoints import add_endpoints
 from leuk_hf.space.language import follow_language, language_switch, language_value
 from leuk_hf.space.options import Options
 from leuk_hf.space.page_context import Page
 from leuk_hf.space.serving import KEPT_SECONDS, SESSIONS, SWEEP_SECONDS, BodyLimit, keeping_little
 from leuk_hf.space.waiting import limit_waiting
-from leuk_hf.space.words import I18N, mark
+from leuk_hf.space.words import I18N, mark, say
 
 if TYPE_CHECKING:
     from leuk_hf.model import LeukDenseNet
@@ -52,7 +54,7 @@ def build_page(
         if predictor.class_names == CLASS_NAMES:
             gr.Markdown(mark("page_intro"))
         else:
-            gr.Markdown(f"Sorts a field of a blood smear into {html.escape(', '.join(predictor.class_names))}.")
+            _in_every_language(page, gr.Markdown, functools.partial(_other_intro, predictor.class_names))
         gr.Markdown(mark("page_notice"), elem_classes="leuk-notice")
         with gr.Tab(mark("page_tab_classify")):
             classify.build_classify_tab(page)
@@ -63,7 +65,7 @@ def build_page(
         with gr.Tab(mark("page_tab_programs")):
             programs.build_programs_tab(demo)
         gr.Markdown(mark("page_limits"), elem_classes="leuk-served")
-        gr.HTML(served(page), elem_classes="leuk-served")
+        _in_every_language(page, gr.HTML, functools.partial(served, page), elem_classes="leuk-served")
         add_endpoints(page)
         follow_language(demo, page.language)
     demo.queue(max_size=page.options.queue_size + page.options.cases_waiting, api_open=False)
@@ -71,15 +73,30 @@ def build_page(
     return demo
 
 
-def served(page: Page) -> str:
+def served(page: Page, language: str = "en") -> str:
     """Tell what answers here, as HTML: model, revision, library and backend.
 
     Args:
         page: Whose.
+        language: One of `LANGUAGES`.
     """
     known = {name: value for name, value in page.provenance().items() if value}
-    parts = (f"{name} <code>{html.escape(value)}</code>" for name, value in known.items())
-    return f'<bdi dir="ltr">{" · ".join(parts)}</bdi>'
+    parts = (
+        f"{say(f'page_served_{name}', language)} <code>{html.escape(value)}</code>" for name, value in known.items()
+    )
+    return f"<bdi>{' · '.join(parts)}</bdi>"
+
+
+def _other_intro(class_names: Sequence[str], language: str = "en") -> str:
+    return say("page_intro_other", language, classes=html.escape(", ".join(class_names)))
+
+
+def _in_every_language(
+    page: Page, kind: type[gr.Markdown] | type[gr.HTML], write: Callable[[str], str], **settings: Any
+) -> None:
+    """Show what the server puts together anew whenever the visitor changes the language."""
+    shown = kind(write("en"), **settings)
+    page.language.change(write, page.language, shown, queue=False, show_progress="hidden", api_visibility="private")
 
 
 def launch_settings(options: Options) -> dict[str, Any]:
@@ -91,7 +108,7 @@ def launch_settings(options: Options) -> dict[str, Any]:
     return {
         "theme": theme.THEME,
         "css": CSS,
-        "head": language.HEAD + folder_names.HEAD,
+        "head": language.HEAD + folder_names.HEAD + mending.HEAD,
         "i18n": I18N,
         "max_file_size": options.max_upload,
         "state_session_capacity": SESSIONS,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from typing import Any
 
 import gradio as gr
 
@@ -27,6 +28,7 @@ event=$(curl -s {ADDRESS}/gradio_api/call/v2/predict -H "Content-Type: applicati
 curl -sN {ADDRESS}/gradio_api/call/predict/$event"""
 MCP_PATH = "gradio_api/mcp/"
 CSS = """
+.leuk-snippet {contain: inline-size; width: 100%; overflow-x: auto} /* a long line must not widen the page */
 .leuk-snippet code, .leuk-snippet .cm-editor {direction: ltr; text-align: left}
 /* The editor's own colours are too pale to read. */
 .leuk-snippet .cm-content, .leuk-snippet .cm-content span {color: var(--body-text-color) !important}
@@ -45,8 +47,10 @@ def build_programs_tab(demo: gr.Blocks) -> None:
         demo: The page, whose address stands in the examples once it is open in a browser.
     """
     gr.Markdown(mark("programs_endpoints"))
-    python = gr.Code(PYTHON, language="python", label="Python", elem_classes="leuk-snippet", interactive=False)
-    curl = gr.Code(CURL, language="shell", label="curl", elem_classes="leuk-snippet", interactive=False)
+    # Lines that are wrapped need no scrolling, which a keyboard could not do.
+    shown: dict[str, Any] = {"elem_classes": "leuk-snippet", "interactive": False, "wrap_lines": True}
+    python = gr.Code(PYTHON, language="python", label="Python", **shown)
+    curl = gr.Code(CURL, language="shell", label="curl", **shown)
     gr.Markdown(mark("programs_openapi"))
     gr.Markdown(mark("programs_mcp_on" if has_mcp() else "programs_mcp_off"))
     address = "window.location.origin + window.location.pathname.replace(/[/]$/, '')"

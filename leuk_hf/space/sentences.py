@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+import dataclasses
+import html
 
-import numpy as np
-from PIL import Image
+import gradio as gr
 
-from leuk_hf.backends import Predictor
-from leuk_hf.explanation import Reading
-from leuk_hf.field_checks import passed_limits
-from leuk_hf.image_io import original_size
-from leuk_hf.percentages import probability_text, share_text
-from leuk_hf.prediction import Prediction, cautions_about
+from leuk_hf.errors import LeukError
+from leuk_hf.many_fields import FieldRow
+from leuk_hf.percentages import probability_text
+from leuk_hf.prediction import Prediction
 from leuk_hf.space.language import RIGHT_TO_LEFT
-from leuk_hf.space.words import say
+from leuk_hf.space.words import say, tell
 
 
 def within(text: str, language: str) -> str:
@@ -50,37 +47,27 @@ def verdict(prediction: Prediction, language: str, *, is_calibrated: bool = True
     return headline, say("classify_open", language, others=joined, **given)
 
 
-def reasons(faults: Iterable[tuple[str, dict[str, Any]]], language: str) -> list[str]:
-    """Say why a field is refused, or what to be careful about.
+def row_in(row: FieldRow, language: str) -> FieldRow:
+    """Give a row whose error and reasons are in a language.
 
     Args:
-        faults: From `faults_of`.
+        row: Of many fields.
         language: One of `LANGUAGES`.
     """
-    return [
-        say(f"classify_reason_{name}", language, **{**values, "diameter": within(values["diameter"], language)})
-        for name, values in faults
-    ]
+    error = None if row.error is None else tell(row.error, language)
+    prediction = row.prediction
+    if prediction is not None:
+        reasons = tuple(tell(reason, language) for reason in prediction.reasons)
+        prediction = dataclasses.replace(prediction, reasons=reasons)
+    return dataclasses.replace(row, error=error, prediction=prediction)
 
 
-def faults_of(predictor: Predictor, reading: Reading, image: Image.Image) -> tuple[tuple[str, dict[str, Any]], ...]:
-    """Name what `Prediction.reasons` says in English, with the values that its sentences need.
+def unusable(error: LeukError, language: str) -> gr.Error:
+    """Make the message, as HTML, about an image that cannot be used.
 
     Args:
-        predictor: What read the image.
-        reading: From `read`.
-        image: That was read, with its original size.
+        error: That says why.
+        language: One of `LANGUAGES`.
     """
-    measures, image_size = reading.measures, predictor.preprocessor.image_size
-    width, height = original_size(image)
-    diameter = measures.leukocyte_diameter
-    values = {
-        "elongation": f"{measures.elongation:.1f}",
-        "diameter": "?" if diameter is None else share_text(diameter),
-        "width": width,
-        "height": height,
-        "image_size": image_size,
-    }
-    probabilities = np.array(list(reading.prediction.probabilities.values()))
-    names = [name for name, _ in cautions_about(probabilities, image, image_size)]
-    return tuple((name, values) for name in (*passed_limits(measures, predictor.refusal_limits), *names))
+    sentence = html.escape(tell(error.sentence, language), quote=False)  # a file may be named anything
+    return gr.Error(sentence, title=say("classify_unusable", language), print_exception=False)

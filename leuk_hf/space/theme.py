@@ -67,7 +67,14 @@ CSS = """
 .leuk-served code {unicode-bidi: isolate}
 :focus-visible {outline: 3px solid var(--color-accent) !important; outline-offset: 2px}
 /* Gradio writes ltr into its texts whatever the page's direction is. */
-[dir=rtl] .prose:not(pre *), [dir=rtl] .html-container {direction: rtl; text-align: start}
+[dir=rtl] .block, [dir=rtl] .prose:not(pre *), [dir=rtl] .html-container {direction: rtl; text-align: start}
+[dir=rtl] [data-testid=block-label], [dir=rtl] [data-testid=block-info] {direction: rtl}
+[dir=rtl] [data-testid=block-label] > span {margin: 0; margin-inline-end: var(--size-2)}
+[dir=rtl] .wrap-inner .icon-wrap {right: auto; left: var(--size-5)}
+/* A file's name keeps its own direction. */
+[dir=rtl] .leuk-many td {unicode-bidi: plaintext}
+[dir=rtl] .leuk-many td.filename {direction: ltr; text-align: end; justify-content: flex-end}
+[dir=rtl] .leuk-many .icon-button-wrapper.top-panel {right: auto; left: var(--block-label-margin)}
 [dir=rtl] .prose code, [dir=rtl] pre {direction: ltr; unicode-bidi: isolate}
 [role=tab].selected {color: var(--primary-700) !important}
 .dark [role=tab].selected {color: var(--primary-300) !important}

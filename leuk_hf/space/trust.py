@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,8 @@ from leuk_hf.errors import CheckpointError
 from leuk_hf.space import charts, trust_page
 from leuk_hf.space.page_context import Page
 
+SPLIT_NAME = "split.csv"
+_PUBLIC_NAME = re.compile(r"(?:.*/)?WBC-(?:Benign|Malignant-(?:Early|Pre|Pro))-\d+\.jpg")
 UNREADABLE: Mapping[str, Any] = {"protocols": None}  # the page says of it what it says of any file of another form
 CSS = charts.CSS + trust_page.CSS
 
@@ -28,8 +32,10 @@ def build_trust_tab(page: Page) -> gr.HTML:
         page.options.model, page.predictor.identity, revision=page.revision, is_preloaded=page.is_preloaded
     )
 
+    is_public = is_of_public_data(page.options.model, revision=page.revision, is_preloaded=page.is_preloaded)
+
     def write(language: str) -> str:
-        return trust_page.trust_html(results, model=page.model_name, language=language)
+        return trust_page.trust_html(results, model=page.model_name, is_public=is_public, language=language)
 
     shown = gr.HTML(write("en"), padding=False)
     page.language.change(
@@ -53,13 +59,7 @@ def results_of(
         Content of its results.json, without what says that it was measured on other weights; None without one, or if
         nothing is left of what names its weights.
     """
-    download: dict[str, Any] = {"local_files_only": True} if is_preloaded else {}
-    if revision:
-        download["revision"] = revision
-    try:
-        path = find(source, RESULTS_NAME, **download)
-    except CheckpointError:
-        return None
+    path = _beside(source, RESULTS_NAME, revision, is_preloaded)
     if path is None:
         return None
     try:
@@ -75,6 +75,37 @@ def results_of(
         for name, section in results.items()
     }
     return own if identity in _identities(own) or not _identities(results) else None
+
+
+def is_of_public_data(source: str | Path | None, *, revision: str | None = None, is_preloaded: bool = False) -> bool:
+    """Tell whether a checkpoint was trained and tested on the public data set, by the names of its fields.
+
+    Args:
+        source: As for `results_of`.
+        revision: As for `results_of`.
+        is_preloaded: As for `results_of`.
+    """
+    path = _beside(source, SPLIT_NAME, revision, is_preloaded)
+    if path is None:
+        return False
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            names = [row.get("file") or "" for row in csv.DictReader(file)]
+    except (OSError, ValueError, csv.Error):
+        return False
+    # Others may have the same classes, but hardly its way of naming files.
+    return bool(names) and all(_PUBLIC_NAME.fullmatch(name) for name in names)
+
+
+def _beside(source: str | Path | None, name: str, revision: str | None, is_preloaded: bool) -> Path | None:
+    """Find a file of a checkpoint; None without one."""
+    download: dict[str, Any] = {"local_files_only": True} if is_preloaded else {}
+    if revision:
+        download["revision"] = revision
+    try:
+        return find(source, name, **download)
+    except CheckpointError:
+        return None
 
 
 def _identities(results: Mapping[str, Any]) -> set[str]:

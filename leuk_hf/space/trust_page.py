@@ -6,29 +6,17 @@ Shared contract: what was not measured has no section; texts from the file are e
 from __future__ import annotations
 
 import html
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from leuk_hf.claims import Claim, claims_of
-from leuk_hf.labels import CLASS_NAMES
-from leuk_hf.protocol_tables import is_comparison
-from leuk_hf.space.charts import (
-    bar,
-    confusion_table,
-    direction,
-    figure,
-    number,
-    percent,
-    reliability_diagram,
-    rounded,
-    table,
-)
+from leuk_hf.audit_findings import judge
+from leuk_hf.claims import claims_of
+from leuk_hf.space.charts import bar, direction, figure, percent, rounded, table
+from leuk_hf.space.trust_figures import LEVEL, Say, own_parts, pictures_html, right_html, sets_html
 from leuk_hf.space.trust_sentences import translated
 from leuk_hf.space.trust_story import cards_of, stories_of
-from leuk_hf.space.words import TEXTS, say
+from leuk_hf.space.words import say, tell
 
-LEVEL = 0.95  # of every interval in results.json, see leuk_hf.results
 SOURCE = "https://doi.org/10.34740/KAGGLE/DSV/2175623"
 CSS = """
 .leuk-trust {display: grid; gap: 1.2em; width: 100%}
@@ -53,15 +41,16 @@ CSS = """
 .leuk-no {color: var(--body-text-color); font-weight: 700}
 """
 
-Say = Callable[..., str]
 
-
-def trust_html(results: Mapping[str, Any] | None, *, model: str, language: str | None = "en") -> str:
+def trust_html(
+    results: Mapping[str, Any] | None, *, model: str, is_public: bool = False, language: str | None = "en"
+) -> str:
     """Write the page.
 
     Args:
         results: Content of the results.json that belongs to the weights; None without one.
         model: What the checkpoint is called on the page.
+        is_public: Whether they were measured on the public data set, of which the page then tells.
         language: One of `leuk_hf.space.words.LANGUAGES`.
     """
 
@@ -73,17 +62,17 @@ def trust_html(results: Mapping[str, Any] | None, *, model: str, language: str |
     if results is None:
         return _framed(language, f"{title}<p>{words('none', model=shown_model)}</p>")
     try:
-        own = list(_own_parts(results))
+        own = list(own_parts(results))
         bounds = {"level": rounded(LEVEL), "zero": rounded(0), "full": rounded(1)}
         intro = f"{title}<p>{words('intro', model=shown_model, **bounds)}</p>{_cards(results, words, language)}"
         sections = [
             intro,
-            _right(results, words),
-            _pictures(own, words),
-            _sets_and_refusal(results, own, words),
+            right_html(results, words),
+            pictures_html(own, words),
+            sets_html(results, own, words),
             *_audits(results, words, language),
             *_claims(results, words, language),
-            _data(results, words),
+            _data(results, words, is_public=is_public),
             _made(results, words),
         ]
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError):
@@ -112,116 +101,6 @@ def _shown(value: float | str | Mapping[str, Any], language: str | None) -> str:
     if isinstance(value, Mapping):
         return figure(value)
     return percent(value) if isinstance(value, float) else html.escape(str(value))
-
-
-def _right(results: Mapping[str, Any], words: Say) -> str:
-    parts = []
-    for name, entry in results.get("protocols", {}).items():
-        parts.append(_comparison(name, entry, words) if is_comparison(entry) else _protocol(name, entry, words))
-    return f"<h2>{words('right')}</h2>{''.join(parts)}" if parts else ""
-
-
-def _protocol(name: str, entry: Mapping[str, Any], words: Say) -> str:
-    measures = [[_metric(key, words), _measure(key, value), bar(value) if _is_share(key) else ""]
-                for key, value in entry["metrics"].items()]  # fmt: skip
-    level = rounded(LEVEL)
-    rates = ("sensitivity", "specificity", "coverage")
-    classes = [
-        [label, str(row["num_fields"]), *(f"{figure(row.get(key))}{bar(row.get(key))}" for key in rates)]
-        for label, row in entry["per_class"].items()
-    ]
-    return (
-        f"<p>{_about(name, entry['part'], entry['num_fields'], words)}</p>"
-        f"{table([words('measure'), words('figure', level=level), ''], measures)}"
-        f"{table([words('class'), words('fields'), *(words(key) for key in rates)], classes)}"
-    )
-
-
-def _comparison(name: str, entry: Mapping[str, Any], words: Say) -> str:
-    recipes = list(entry["recipes"].values())
-    rows = [[_metric(key, words), *(_measure(key, recipe["metrics"].get(key)) for recipe in recipes)]
-            for key in recipes[0]["metrics"]]  # fmt: skip
-    for label in recipes[0]["class_names"]:
-        for rate in ("sensitivity", "specificity"):
-            cells = [figure(recipe["per_class"][label].get(rate)) for recipe in recipes]
-            rows.append([f"{label}, {words(rate)}", *cells])
-    protocol = entry.get("protocol", name)
-    return (
-        f"<p>{_about(protocol, entry['part'], recipes[0]['num_fields'], words)} {words('recipes')}</p>"
-        f"{table([words('measure'), *entry['recipes']], rows)}"
-    )
-
-
-def _about(protocol: str, part: str, fields: int, words: Say) -> str:
-    shown = {name: f"<code dir=ltr>{html.escape(str(text))}</code>" for name, text in
-             (("protocol", protocol), ("part", part))}  # fmt: skip
-    known = f"protocol_{protocol}"
-    meaning = f" {words(known)}" if f"trust_{known}" in TEXTS["en"] else ""
-    return f"{words('protocol', **shown, fields=int(fields))}{meaning}"
-
-
-def _metric(key: str, words: Say) -> str:
-    if f"trust_metric_{key}" not in TEXTS["en"]:
-        return key.replace("_", " ")
-    return words(f"metric_{key}", share="".join(f"{digits} %" for digits in re.findall(r"\d+$|\d\d+", key)[:1]))
-
-
-def _is_share(key: str) -> bool:
-    return key not in ("brier_score", "expected_calibration_error", "mean_size", "mean_auroc", "macro_f1")
-
-
-def _measure(key: str, entry: Mapping[str, Any] | None) -> str:
-    return figure(entry, is_share=_is_share(key))
-
-
-def _own_parts(results: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    yield from (entry for entry in results.get("protocols", {}).values() if not is_comparison(entry))
-
-
-def _pictures(own: list[Mapping[str, Any]], words: Say) -> str:
-    parts, level = [], rounded(LEVEL)
-    for entry in own:
-        if "confusion_matrix" in entry:
-            matrix = confusion_table(
-                entry["confusion_matrix"], entry["class_names"], true=words("true"), said=words("said"),
-                caption=words("confusion_caption"),
-            )  # fmt: skip
-            parts.append(f"<div><h3>{words('confusion')}</h3>{matrix}</div>")
-        if bins := entry.get("reliability"):
-            alt = words("reliability_alt", fields=entry["num_fields"], bins=len(bins))
-            drawn = reliability_diagram(bins, label=alt, across=words("probability"), up=words("share_right"))
-            headings = [words(key) for key in ("probability", "share_right", "fields")]
-            lines = [[f"{100 * each['confidence']:.1f} %", percent(each["accuracy"]), str(each["num_fields"])]
-                     for each in bins]  # fmt: skip
-            listed = f"<details><summary>{words('reliability_table')}</summary>{table(headings, lines)}</details>"
-            caption = words("reliability_caption", level=level)
-            parts.append(f"<div><h3>{words('reliability')}</h3>{drawn}<p>{caption}</p>{listed}</div>")
-    return f'<div class="leuk-halves">{"".join(parts)}</div>' if parts else ""
-
-
-def _sets_and_refusal(results: Mapping[str, Any], own: list[Mapping[str, Any]], words: Say) -> str:
-    parts = []
-    for entry in own:
-        if sets := entry.get("prediction_sets"):
-            shown = {"coverage": figure(sets["coverage"]), "size": figure(sets["mean_size"], is_share=False)}
-            parts.append(f"<p>{words('sets_words', **shown)}</p>")
-        if refusal := entry.get("with_refusal"):
-            shown = {"answered": figure(refusal["answered"]), "accuracy": figure(refusal["balanced_accuracy"])}
-            parts.append(f"<p>{words('answered', **shown)}</p>")
-    for entry in results.get("calibration", {}).values():
-        rows = [
-            [
-                words("usable") if name == "usable" else name.rstrip("/").split("/")[-1],
-                str(each["num_images"]),
-                f"{percent(each['refused'])}{bar({'value': each['refused']})}",
-                number(each["auroc"]) if "auroc" in each else "",
-            ]
-            for name, each in entry.get("refusal", {}).items()
-        ]
-        if rows:
-            headings = [words(key) for key in ("images", "images", "refused", "auroc")]
-            parts.append(f"<p>{words('refusal_words')}</p>{table(['', *headings[1:]], rows)}")
-    return f"<h2>{words('sets')}</h2>{''.join(parts)}" if parts else ""
 
 
 def _audits(results: Mapping[str, Any], words: Say, language: str | None) -> Iterator[str]:
@@ -259,53 +138,67 @@ def _judged(is_expected: bool, words: Say) -> str:
 
 def _claims(results: Mapping[str, Any], words: Say, language: str | None) -> Iterator[str]:
     claims = claims_of(dict(results))
-    exposed = [
-        Claim(f"{finding['name'][:1].upper()}{finding['name'][1:]}.", finding["evidence"], "", False)
-        if language != "fa"
-        else Claim(f"{translated(finding['name'], language)}.", finding["evidence"], "", False)
+    failed = [claim for claim in claims if claim.is_good is False]
+    kept = [claim for claim in claims if claim.is_good is not False]
+    items = [_item([_told(text, language) for text in claim[:3]], words) for claim in failed]
+    items += [
+        _item([f"{name[:1].upper()}{name[1:]}.", evidence, ""], words)
         for report in results.get("audit", {}).values()
-        for finding in report.get("findings", ())
-        if finding["exposed"]
+        for name, evidence in _exposed(report, language)
     ]
-    failed = [claim for claim in claims if claim.is_good is False] + exposed
-    if not claims and not exposed:
+    if not claims and not items:
         return
-    listed = _listed(failed, words, language) if failed else f"<p>{words('fails_none')}</p>"
+    listed = f"<dl>{''.join(items)}</dl>" if items else f"<p>{words('fails_none')}</p>"
     yield f"<h2>{words('fails')}</h2><p>{words('fails_words')}</p>{listed}"
-    if kept := [claim for claim in claims if claim.is_good is not False]:
-        yield f"<h2>{words('holds')}</h2>{_listed(kept, words, language)}"
+    if kept:
+        items = [_item([_told(text, language) for text in claim[:3]], words) for claim in kept]
+        yield f"<h2>{words('holds')}</h2><dl>{''.join(items)}</dl>"
 
 
-def _listed(claims: list[Claim], words: Say, language: str | None) -> str:
-    items = []
-    for claim in claims:
-        sentence, caveat = (html.escape(translated(text, language)) for text in (claim.sentence, claim.caveat))
-        # Put together in English by rule; only its sentences are translated.
-        evidence = f'<span lang="en" dir="ltr">{html.escape(claim.figure)}</span>'
-        noted = f"<dd>{words('not_shown')} {caveat}</dd>" if caveat else ""
-        items.append(f"<dt>{sentence}</dt><dd>{evidence}</dd>{noted}")
-    return f"<dl>{''.join(items)}</dl>"
+def _exposed(report: Mapping[str, Any], language: str | None) -> Iterator[tuple[str, str]]:
+    """Give name and evidence of what an audit has found, in a language."""
+    findings = [finding for finding in report.get("findings", ()) if finding["exposed"]]
+    try:
+        again = judge(report["rows"], len(report["num_fields_of_class"])) if findings else ()
+    except (LookupError, TypeError, ValueError, ArithmeticError):
+        again = ()  # another version's file; its sentences are shown as they are
+    # The file has text alone; what it was made of, which a translation needs, comes from the rule that made it.
+    known = {str(finding.evidence): finding.evidence for finding in again}
+    for finding in findings:
+        evidence = known.get(finding["evidence"], finding["evidence"])
+        yield translated(finding["name"], language), _told(evidence, language)
 
 
-def _data(results: Mapping[str, Any], words: Say) -> str:
-    groups = results.get("data", {}).get("groups", {})
-    is_public = set(groups.get("fields_by_class", ())) == set(CLASS_NAMES)
-    if not is_public:
-        return f"<h2>{words('data')}</h2><p>{words('data_unknown')}</p>"
-    counts = words(
-        "data_counts",
-        fields=int(groups["num_fields"]),
-        copies=int(groups["num_exact_copies"]),
-        overlaps=int(groups["num_overlaps"]),
-        groups=int(groups["num_groups"]),
-    )
-    rows = [[label, str(int(count))] for label, count in groups["fields_by_class"].items()]
-    link = f'<a href="{SOURCE}" target="_blank" rel="noopener" dir="ltr">{SOURCE}</a>'
-    return (
-        f"<h2>{words('data')}</h2><p>{words('data_public')} {link}</p><p>{counts}</p>"
-        f"{table([words('class'), words('fields')], rows)}"
-        f"<h3>{words('limits')}</h3><p>{words('limits_words')}</p>"
-    )
+def _told(sentence: str, language: str | None) -> str:
+    return tell(sentence, language, name=lambda text: translated(text, language))
+
+
+def _item(texts: Sequence[str], words: Say) -> str:
+    sentence, evidence, caveat = texts
+    noted = f"<dd>{words('not_shown')} {html.escape(caveat)}</dd>" if caveat else ""
+    return f"<dt>{html.escape(sentence)}</dt><dd>{html.escape(evidence)}</dd>{noted}"
+
+
+def _data(results: Mapping[str, Any], words: Say, *, is_public: bool) -> str:
+    groups, parts = results.get("data", {}).get("groups"), [f"<h2>{words('data')}</h2>"]
+    if is_public:
+        link = f'<a href="{SOURCE}" target="_blank" rel="noopener" dir="ltr">{SOURCE}</a>'
+        parts.append(f"<p>{words('data_public')} {link}</p>")
+    else:
+        parts.append(f"<p>{words('data_unknown')}</p>")
+    if groups:
+        counts = words(
+            "data_counts",
+            fields=int(groups["num_fields"]),
+            copies=int(groups["num_exact_copies"]),
+            overlaps=int(groups["num_overlaps"]),
+            groups=int(groups["num_groups"]),
+        )
+        rows = [[label, str(int(count))] for label, count in groups["fields_by_class"].items()]
+        parts.append(f"<p>{counts}</p>{table([words('class'), words('fields')], rows)}")
+    if is_public:
+        parts.append(f"<h3>{words('limits')}</h3><p>{words('limits_words')}</p>")
+    return "".join(parts)
 
 
 def _made(results: Mapping[str, Any], words: Say) -> str:

@@ -24,6 +24,7 @@ from leuk_hf.errors import ImageError
 from leuk_hf.image_encoding import encode_image
 from leuk_hf.image_io import load_image
 from leuk_hf.intake import Upload
+from leuk_hf.sentence import Sentence
 from leuk_hf.space.example_answers import remember_file
 from leuk_hf.space.serving import megabytes
 from leuk_hf.space.web_files import fetch
@@ -31,7 +32,7 @@ from leuk_hf.space.web_files import fetch
 _Kind = TypeVar("_Kind", gr.Image, gr.File)
 
 
-def smear_image(*, reduce_to: int, largest_file: int, **settings: Any) -> gr.Image:
+def smear_image(*, reduce_to: int, largest_file: int, keeps_errors: bool = False, **settings: Any) -> gr.Image:
     """Make a `gr.Image` that decodes by `load_image`.
 
     gradio's own decoding fails without a word on a wrong file, keeps animations, clips 16-bit images to white, and
@@ -40,11 +41,20 @@ def smear_image(*, reduce_to: int, largest_file: int, **settings: Any) -> gr.Ima
     Args:
         reduce_to: As for `load_image`.
         largest_file: Bytes of the largest image that is taken.
+        keeps_errors: Whether an image that cannot be used comes as its `ImageError`, for who knows in which language
+            to say it, instead of being refused in English.
         **settings: Arguments of `gr.Image`.
     """
 
-    def preprocess(self: gr.Image, payload: ImageData | None) -> Image.Image | None:
-        image = decode_upload(payload, reduce_to=reduce_to, largest_file=largest_file)
+    def preprocess(self: gr.Image, payload: ImageData | None) -> Image.Image | ImageError | None:
+        try:
+            image = decode_upload(payload, reduce_to=reduce_to, largest_file=largest_file)
+        except ImageError as error:
+            if keeps_errors:
+                return ImageError(error.sentence)  # without what was decoded, which the error itself keeps alive
+            # Gradio shows the sentence as HTML, and a file may be named anything.
+            sentence = html.escape(str(error), quote=False)
+            raise gr.Error(sentence, title="This image cannot be used", print_exception=False) from error
         if image is not None and payload is not None and payload.path:
             remember_file(image, Path(payload.path))
         return image
@@ -117,18 +127,14 @@ def decode_upload(payload: ImageData | None, *, largest_file: int, reduce_to: in
         reduce_to: As for `load_image`.
 
     Raises:
-        gradio.Error: The sentence of the `ImageError`.
+        ImageError: If it cannot be used.
     """
     if payload is None:
         return None
-    # Gradio shows the sentence as HTML, and a file may be named anything.
-    name = html.escape(Path(payload.orig_name).name, quote=False) if payload.orig_name else "the image"
-    try:
-        if payload.url and payload.url.startswith("data:"):
-            return load_image(_decode_data_uri(payload.url, largest_file), name=name, reduce_to=reduce_to)
-        return load_image(Path(payload.path or ""), name=name, reduce_to=reduce_to)
-    except ImageError as error:
-        raise gr.Error(str(error), title="This image cannot be used", print_exception=False) from error
+    name = Path(payload.orig_name).name if payload.orig_name else "the image"
+    if payload.url and payload.url.startswith("data:"):
+        return load_image(_decode_data_uri(payload.url, largest_file), name=name, reduce_to=reduce_to)
+    return load_image(Path(payload.path or ""), name=name, reduce_to=reduce_to)
 
 
 def _with_limit(kind: type[_Kind], largest_file: int, **methods: Any) -> type[_Kind]:
@@ -153,10 +159,12 @@ def _with_limit(kind: type[_Kind], largest_file: int, **methods: Any) -> type[_K
 def _decode_data_uri(uri: str, largest_file: int) -> bytes:
     header, _, body = uri.partition(",")
     if len(body) * 3 // 4 > largest_file + 2:  # before it is in memory twice
-        raise ImageError(f"the image is larger than {megabytes(largest_file)}; save it smaller")
+        raise ImageError(Sentence("the image is larger than {most}; save it smaller", most=megabytes(largest_file)))
     try:
         if not header.endswith(";base64"):
             raise ValueError("not base64")
         return base64.b64decode(body, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise ImageError(f"the data URI cannot be decoded ({error}); send data:image/png;base64,...") from error
+        raise ImageError(
+            Sentence("the data URI cannot be decoded ({reason}); send data:image/png;base64,...", reason=error)
+        ) from error

@@ -25,6 +25,7 @@ TEXTS = {
         "classify_probabilities": "Probability of each class",
         "classify_warnings": "Be careful",
         "classify_because": "Why",
+        "classify_unusable": "This image cannot be used",
         "classify_alt": "The field, with what argues for {target} as a heatmap over it",
         "classify_field_only_alt": "The field",
         "classify_opacity": "Heatmap opacity",
@@ -71,38 +72,6 @@ TEXTS = {
             " it."
         ),
         "classify_progress": "{method}: asking the network",
-        "classify_reason_largest_elongation": (
-            "The image is {elongation} times as long as wide, so its cells would be squashed; crop it to one field."
-        ),
-        "classify_reason_lowest_contrast": "The image is nearly uniform; there is nothing to see.",
-        "classify_reason_lowest_light": "The image is too dark; take it with more light.",
-        "classify_reason_highest_burnt_out": (
-            "The image is too bright, its cells are washed out; take it with less light."
-        ),
-        "classify_reason_lowest_leukocyte_share": (
-            "No leukocytes were found, or hardly any of one; there is nothing to tell the class by."
-        ),
-        "classify_reason_lowest_sharpness": "The image is blurred; focus and take it again.",
-        "classify_reason_lowest_leukocyte_diameter": (
-            "The leukocytes are too small ({diameter} of the image's edge): the magnification does not fit, or the"
-            " image shows more than one field; crop it to one."
-        ),
-        "classify_reason_highest_leukocyte_diameter": (
-            "The leukocytes are too large ({diameter} of the image's edge): the magnification does not fit; take a"
-            " whole field."
-        ),
-        "classify_reason_lowest_in_distribution_score": (
-            "The image is unlike the blood-smear fields that the model was trained on."
-        ),
-        "classify_reason_undecided": "No class has even half of the probability: the model cannot tell.",
-        "classify_reason_distorted": (
-            "The image is {width} × {height} pixels; squashed to a square, its cells are distorted."
-        ),
-        "classify_reason_small": (
-            "The image is small ({width} × {height} pixels); it was enlarged to {image_size} pixels."
-        ),
-        "classify_reason_colourless": "The image has no colour; the model was trained on stained, coloured smears.",
-        "classify_reason_uniform": "The image is nearly uniform; it does not look like a smear field.",
     },
     "fa": {
         "classify_field": "میدان دید",
@@ -122,12 +91,13 @@ TEXTS = {
         "classify_leans": "به احتمال بیشتر {label}، ولی نه با اطمینان.",
         "classify_refused": "این میدانی نیست که این مدل بشناسد.",
         "classify_forced": "هیچ رده‌ای نام برده نمی‌شود. آنچه مدل به‌ناچار می‌گفت و نباید به آن تکیه کرد:",
-        "classify_calibrated": "احتمال کالیبره‌شدهٔ",
-        "classify_uncalibrated": "احتمال (کالیبره‌نشدهٔ)",
+        "classify_calibrated": "احتمالِ کالیبره‌شدهٔ",
+        "classify_uncalibrated": "احتمالِ کالیبره‌نشدهٔ",
         "classify_and": " و ",
         "classify_probabilities": "احتمال هر رده",
         "classify_warnings": "احتیاط کنید",
         "classify_because": "چرا",
+        "classify_unusable": "این تصویر قابل‌استفاده نیست",
         "classify_alt": "میدان دید، با نقشهٔ گرمایی آنچه به سود {target} است",
         "classify_field_only_alt": "میدان دید",
         "classify_opacity": "پررنگی نقشهٔ گرمایی",
@@ -145,8 +115,8 @@ TEXTS = {
         "classify_method_integrated_gradients": "گرادیان‌های انتگرالی",
         "classify_method_occlusion": "پوشاندن",
         "classify_evidence": "سلول‌های شاهد",
-        "classify_counted": "{count} لکوسیت یافت شد؛ {share} از سهم شواهد روی آن‌هاست که {area} از میدان را می‌پوشانند.",
-        "classify_counted_one": "یک لکوسیت یافت شد؛ {share} از سهم شواهد روی آن است که {area} از میدان را می‌پوشاند.",
+        "classify_counted": "{count} لکوسیت یافت شد؛ {share} از شواهد روی آن‌هاست که {area} از میدان را می‌پوشانند.",
+        "classify_counted_one": "یک لکوسیت یافت شد؛ {share} از شواهد روی آن است که {area} از میدان را می‌پوشاند.",
         "classify_counted_none": "هیچ لکوسیتی یافت نشد.",
         "classify_counted_only": "{count} لکوسیت یافت شد.",
         "classify_coarse": (
@@ -154,7 +124,7 @@ TEXTS = {
             " {places}."
         ),
         "classify_crops": "از قوی‌ترین؛ یکی را برگزینید تا در میدان نشان داده شود.",
-        "classify_crop": "سلول {number}، {percent} از سهم شواهد. در میدان نشان بده.",
+        "classify_crop": "سلول {number}، {percent} از شواهد. در میدان نشان بده.",
         "classify_model": "مدل",
         "classify_revision": "نسخه",
         "classify_shown_input": "همان‌گونه که به شبکه داده شد: {size} × {size} پیکسل، پیش از نرمال‌سازی.",
@@ -167,32 +137,5 @@ TEXTS = {
             "{count} نشانه یافت شد. پوشانده نمی‌شوند: این مدل تنها لکوسیت‌ها را می‌بیند و نشانه‌ها به آن نمی‌رسند."
         ),
         "classify_progress": "{method}: پرسش از شبکه",
-        "classify_reason_largest_elongation": (
-            "درازای تصویر {elongation} برابر پهنای آن است و سلول‌ها فشرده می‌شوند؛ آن را به یک میدان ببرید."
-        ),
-        "classify_reason_lowest_contrast": "تصویر تقریباً یکدست است؛ چیزی برای دیدن نیست.",
-        "classify_reason_lowest_light": "تصویر بیش از حد تاریک است؛ با نور بیشتر بگیرید.",
-        "classify_reason_highest_burnt_out": "تصویر بیش از حد روشن است و سلول‌ها محو شده‌اند؛ با نور کمتر بگیرید.",
-        "classify_reason_lowest_leukocyte_share": (
-            "هیچ لکوسیتی یافت نشد، یا تنها بخش کوچکی از یکی؛ چیزی نیست که رده را نشان دهد."
-        ),
-        "classify_reason_lowest_sharpness": "تصویر تار است؛ کانون را تنظیم کنید و دوباره بگیرید.",
-        "classify_reason_lowest_leukocyte_diameter": (
-            "لکوسیت‌ها بیش از حد کوچک‌اند ({diameter} از لبهٔ تصویر): بزرگ‌نمایی مناسب نیست یا تصویر بیش از یک میدان"
-            " دارد؛ آن را به یک میدان ببرید."
-        ),
-        "classify_reason_highest_leukocyte_diameter": (
-            "لکوسیت‌ها بیش از حد بزرگ‌اند ({diameter} از لبهٔ تصویر): بزرگ‌نمایی مناسب نیست؛ یک میدان کامل بگیرید."
-        ),
-        "classify_reason_lowest_in_distribution_score": (
-            "تصویر به میدان‌های لام خونی که مدل با آن‌ها آموزش دیده است شباهت ندارد."
-        ),
-        "classify_reason_undecided": "هیچ رده‌ای حتی نیمی از احتمال را ندارد: مدل نمی‌تواند بگوید.",
-        "classify_reason_distorted": (
-            "اندازهٔ تصویر {width} × {height} پیکسل است؛ با فشردن به مربع، سلول‌ها از شکل می‌افتند."
-        ),
-        "classify_reason_small": ("تصویر کوچک است ({width} × {height} پیکسل)؛ به {image_size} پیکسل بزرگ شد."),
-        "classify_reason_colourless": "تصویر رنگ ندارد؛ مدل با لام‌های رنگ‌آمیزی‌شده آموزش دیده است.",
-        "classify_reason_uniform": "تصویر تقریباً یکدست است؛ به میدان لام خون نمی‌ماند.",
     },
 }

@@ -1,0 +1,150 @@
+"""What the figures of a checkpoint support, and by which evidence, in the page's other languages.
+
+Shared contract: keys are the templates of the sentences of `leuk_hf.claims` and `leuk_hf.audit_findings`; a language
+needs all of them. There is no figure in here.
+"""
+
+SENTENCES = {
+    "fa": {
+        "{before}; {after}": "{before}؛ {after}",
+        "{before}, {after}": "{before}، {after}",
+        "{before} {after}": "{before} {after}",
+        "{name}: {figure}": "{name}: {figure}",
+        "not defined": "تعریف‌نشده",
+        "It tells the classes apart on fields like those it was trained on (protocol `{protocol}`).": (
+            "روی میدان‌هایی مانند میدان‌های آموزش، رده‌ها را از هم جدا می‌کند (پروتکل {protocol})."
+        ),
+        "balanced accuracy {figure}, {fields} test fields": "دقت متوازن {figure}، {fields} میدان آزمون",
+        "How it does on slides of another session, laboratory or patient.": (
+            "روی لام‌های نشست، آزمایشگاه یا بیمار دیگر چگونه است."
+        ),
+        "So often its recipe is right in sessions that were left out (protocol `{protocol}`, balanced).": (
+            "شیوهٔ آموزش آن در نشست‌های کنارگذاشته‌شده این اندازه درست می‌گوید (پروتکل {protocol}، متوازن)."
+        ),
+        "Other patients: the sessions of a class may be of the same ones; nothing in the data tells.": (
+            "بیماران دیگر: شاید نشست‌های یک رده از همان بیماران باشند؛ چیزی در داده‌ها این را نمی‌گوید."
+        ),
+        "Without leukocytes it does not know the class.": "بدون لکوسیت‌ها رده را نمی‌داند.",
+        "It names classes also without leukocytes.": "بدون لکوسیت‌ها هم رده نام می‌برد.",
+        "balanced accuracy {figure} with every leukocyte removed": "دقت متوازن {figure} پس از حذف همهٔ لکوسیت‌ها",
+        "{before}, refused {figure}": "{before}، ردشده {figure}",
+        "That it reads in them what a haematologist reads.": ("اینکه در آن‌ها همان را می‌خواند که هماتولوژیست می‌خواند."),
+        "Leukocytes are enough for it.": "لکوسیت‌ها برایش کافی‌اند.",
+        "Leukocytes alone are not enough for it.": "لکوسیت‌ها به‌تنهایی برایش کافی نیستند.",
+        "balanced accuracy {alone} on leukocytes alone, {whole} on whole fields": (
+            "دقت متوازن {alone} تنها با لکوسیت‌ها، {whole} با میدان کامل"
+        ),
+        "Which property of them decides.": "اینکه کدام ویژگی آن‌ها پاسخ را تعیین می‌کند.",
+        "On another background its label stays with the leukocytes.": "روی زمینهٔ دیگر، پاسخش با لکوسیت‌ها می‌ماند.",
+        "On another background its label does not always stay with the leukocytes.": (
+            "روی زمینهٔ دیگر، پاسخش همیشه با لکوسیت‌ها نمی‌ماند."
+        ),
+        "stays {stays}, goes with the background {goes}": "با لکوسیت‌ها می‌ماند {stays}، با زمینه می‌رود {goes}",
+        "What it does on backgrounds of other laboratories.": "روی زمینهٔ آزمایشگاه‌های دیگر چه می‌کند.",
+        "Colour hardly moves it.": "رنگ تقریباً اثری بر آن ندارد.",
+        "Colour still moves it.": "رنگ هنوز بر آن اثر می‌گذارد.",
+        "changed {figure} in another class's colours": "با رنگ‌های ردهٔ دیگر عوض‌شده {figure}",
+        "Stains that change which structures are visible.": "رنگ‌آمیزی‌هایی که ساختارهای پیدا را عوض می‌کنند.",
+        "It bears another light.": "نور دیگر را تاب می‌آورد.",
+        "In another light it is right less often.": "در نور دیگر کمتر درست می‌گوید.",
+        "accuracy {figure} at the worst of {number} changes ({row})": (
+            "دقت {figure} در بدترین از {number} تغییر ({row})"
+        ),
+        "Cameras and lamps that change more than this.": "دوربین‌ها و لامپ‌هایی که بیش از این تغییر می‌دهند.",
+        "Its probabilities mean what they say.": "احتمال‌هایش همان‌اند که می‌گویند.",
+        "Its probabilities are roughly right.": "احتمال‌هایش کم‌وبیش درست‌اند.",
+        "expected calibration error {figure} (`{name}`)": "خطای کالیبراسیون مورد انتظار {figure} ({name})",
+        "Probabilities in other laboratories, where the mix of classes and the slides differ.": (
+            "احتمال‌ها در آزمایشگاه‌های دیگر، با آمیزهٔ رده‌ها و لام‌های دیگر."
+        ),
+        "The prediction set holds the true class, of each class, about as often as promised.": (
+            "مجموعهٔ پیش‌بینی، در هر رده، کم‌وبیش به اندازهٔ وعده‌شده ردهٔ درست را در بر دارد."
+        ),
+        "The prediction set may hold the true class less often than promised.": (
+            "مجموعهٔ پیش‌بینی شاید کمتر از وعده ردهٔ درست را در بر داشته باشد."
+        ),
+        "coverage {figure} at worst ({label}), mean size {size}": (
+            "پوشش {figure} در بدترین رده ({label})، میانگین اندازه {size}"
+        ),
+        "Coverage on fields that are not drawn like the calibration fields.": (
+            "پوشش روی میدان‌هایی که مانند میدان‌های کالیبراسیون برداشته نشده‌اند."
+        ),
+        "{name}: {share} % refused, AUROC {auroc}": "{name}: {share} % ردشده، AUROC {auroc}",
+        "usable fields refused: {share} %": "میدان‌های قابل‌استفادهٔ ردشده: {share} %",
+        "It tells images that are no such smear from usable fields.": (
+            "تصویرهایی را که چنین لامی نیستند از میدان‌های قابل‌استفاده بازمی‌شناسد."
+        ),
+        "It does not tell all images that are no such smear from usable fields.": (
+            "همهٔ تصویرهایی را که چنین لامی نیستند از میدان‌های قابل‌استفاده بازنمی‌شناسد."
+        ),
+        "That what it answers is a usable smear: other kinds of junk were not tried.": (
+            "اینکه هرچه پاسخ می‌گیرد لام قابل‌استفاده است: تصویرهای نامربوط دیگر آزموده نشده‌اند."
+        ),
+        "No map is shown to be true to it.": "نشان داده نشده که نقشه‌ای به آن وفادار است.",
+        "no gain over random blocks ({name})": "بدون برتری بر قطعه‌های تصادفی ({name})",
+        "That its maps are false.": "اینکه نقشه‌هایش نادرست‌اند.",
+        "Its map lies on leukocytes, and what it shows matters for the answer.": (
+            "نقشه‌اش روی لکوسیت‌هاست و آنچه نشان می‌دهد برای پاسخ مهم است."
+        ),
+        "What its map shows matters for the answer, but part of it lies beside leukocytes.": (
+            "آنچه نقشه‌اش نشان می‌دهد برای پاسخ مهم است، ولی بخشی از آن بیرون از لکوسیت‌هاست."
+        ),
+        "{shares} of what a perfect map on the same grid reaches ({method}, {layer})": (
+            "{shares} از آنچه نقشه‌ای بی‌نقص با همان شبکه به دست می‌آورد ({method}، {layer})"
+        ),
+        "What about a leukocyte decides; where only leukocytes can be seen, a map on them is no merit.": (
+            "اینکه چه چیزِ لکوسیت تعیین‌کننده است؛ جایی که فقط لکوسیت دیده می‌شود، بودنِ نقشه روی آن‌ها هنر نیست."
+        ),
+        "On untouched fields it scores {figure} balanced (chance {chance}); what knows nothing has no shortcut to"
+        " show.": (
+            "روی میدان‌های دست‌نخورده دقت متوازن {figure} دارد (حدس زدن {chance})؛ آنچه چیزی نمی‌داند میان‌بری هم ندارد."
+        ),
+        "With every leukocyte removed it scores {accuracy} (balanced {balanced}, chance {chance}), mean top"
+        " probability {probability}{refused}.": (
+            "پس از حذف همهٔ لکوسیت‌ها دقت {accuracy} دارد (متوازن {balanced}، حدس زدن {chance})، میانگین احتمال پاسخ"
+            " {probability}{refused}."
+        ),
+        ", refused {figure}": "، ردشده {figure}",
+        "Leukocytes put on another class's emptied field: the label follows the background in {background}, the"
+        " leukocytes in {leukocytes} of fields{kept}.": (
+            "لکوسیت‌ها روی میدان خالی‌شدهٔ ردهٔ دیگر: پاسخ در {background} میدان‌ها در پی زمینه و در {leukocytes} در پی"
+            " لکوسیت‌ها می‌رود{kept}."
+        ),
+        "; on another background of their own class {figure} are right": (
+            "؛ روی زمینهٔ دیگری از ردهٔ خودشان {figure} درست‌اند"
+        ),
+        "Swapping the {worst} corner with another class's changes {changed} of predictions, {followed} to the corner's"
+        " class; from the {best} corner alone it scores {alone} balanced (chance {chance}).": (
+            "گوشهٔ {worst} که از ردهٔ دیگر باشد {changed} پاسخ‌ها را عوض می‌کند، {followed} به ردهٔ آن گوشه؛ تنها از گوشهٔ"
+            " {best} دقت متوازن {alone} دارد (حدس زدن {chance})."
+        ),
+        "With another class's colour statistics {changed} of predictions change, {followed} to the class whose colours"
+        " they are.": "با رنگ‌های ردهٔ دیگر {changed} پاسخ‌ها عوض می‌شوند، {followed} به همان ردهٔ صاحب رنگ.",
+        "In grey it scores {figure}.": "بدون رنگ دقت {figure} دارد.",
+        "From flat silhouettes it scores {figure} balanced (chance {chance}); with half of the leukocytes removed"
+        " {changed} of predictions change{control}.": (
+            "تنها از سایه‌نما دقت متوازن {figure} دارد (حدس زدن {chance})؛ با حذف نیمی از لکوسیت‌ها {changed} پاسخ‌ها"
+            " عوض می‌شوند{control}."
+        ),
+        " (sham removal: {figure})": " (حذف کنترل: {figure})",
+        "On leukocytes alone it scores {alone} balanced, on whole fields {whole}.": (
+            "تنها با لکوسیت‌ها دقت متوازن {alone} دارد، با میدان کامل {whole}."
+        ),
+        "Equal holes off the leukocytes change {figure} of predictions{drawn}.": (
+            "سوراخ‌های هم‌اندازه دور از لکوسیت‌ها {figure} پاسخ‌ها را عوض می‌کنند{drawn}."
+        ),
+        "; another class's holes, added to an emptied field, draw {figure} to it": (
+            "؛ سوراخ‌های ردهٔ دیگر، افزوده به میدان خالی‌شده، {figure} را به سوی آن رده می‌کشند"
+        ),
+        "{number} of {all} changes that leave the cells alone move more than {limit}: {rows}; the worst, {worst},"
+        " moves {changed}.": (
+            "{number} تغییر از {all} تغییری که به سلول‌ها دست نمی‌زنند بیش از {limit} پاسخ‌ها را عوض می‌کنند: {rows}؛"
+            " بدترین، {worst}، {changed}."
+        ),
+        "{number} of {all} changes that leave the cells alone move more than {limit}; the worst, {worst}, moves"
+        " {changed}.": (
+            "{number} تغییر از {all} تغییری که به سلول‌ها دست نمی‌زنند بیش از {limit} پاسخ‌ها را عوض می‌کنند؛ بدترین،"
+            " {worst}، {changed}."
+        ),
+    }
+}
