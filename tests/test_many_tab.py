@@ -338,7 +338,4 @@ def test_what_nobody_cleared_goes_after_an_hour(tmp_path):
 def test_the_page_tells_the_true_limit():
     limits = IntakeLimits()
     assert f"At most {limits.files} files and {limits.archives} archives;" in TEXTS["en"]["many_intro"]
-    digits = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")
-    assert {str(limits.files).translate(digits), str(limits.archives).translate(digits)} <= set(
-        TEXTS["fa"]["many_intro"].split()
-    )
+    assert {str(limits.files), str(limits.archives)} <= set(TEXTS["fa"]["many_intro"].split())
