@@ -121,8 +121,16 @@ def test_the_shipped_card_is_what_its_records_say():
 
 def test_training_record_belongs_to_the_checkpoint():
     record = json.loads((SHIPPED_CHECKPOINT / "training.json").read_text(encoding="utf-8"))
-    assert record["recipe"] == "default" and record["starting_weights"] == "warm-up" and record["fold"] == 0
-    assert record["command"].startswith("python scripts/cross_validate.py") and len(record["commit"]) >= 40
+    first = record["started_from"]  # in two stages: the recipe, then leukocytes as they are found elsewhere
+    assert (
+        first["starting_weights"] == "warm-up"
+        and record["starting_weights"] == first["config"]["output"] + "/checkpoint"
+    )
+    assert first["command"].startswith("python scripts/cross_validate.py")
+    assert record["command"].startswith("python scripts/train.py") and record["config"]["appearances"] == 3
+    for stage in (first, record):
+        assert stage["recipe"] == "default" and stage["fold"] == 0 and len(stage["commit"]) >= 40
+    assert first["split_sha256"] == record["split_sha256"] and first["data_sha256"] == record["data_sha256"]
     with (SHIPPED_CHECKPOINT / "split.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     names = ("train", "validation", "calibration", "test")
