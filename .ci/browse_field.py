@@ -67,7 +67,7 @@ def audit(browser: Browser, address: str, folder: Path) -> None:
         with visit(browser, address, size="phone", theme=theme, locale=locale) as page:
             classify(page)
             page.locator("button.label-wrap").last.click()
-            page.locator("button.secondary:visible").last.click()
+            page.locator("#leuk-audit").click()
             expect(page.locator(".leuk-versions figure").first).to_be_visible(timeout=PATIENCE)
             accessible(page, f"phone, {locale}, audit")
             page.screenshot(path=folder / f"audit-phone-{locale[:2]}.png", full_page=True)

@@ -81,7 +81,7 @@ def build_audit_panel(page: Page, image: gr.Image) -> gr.HTML:
 
     with gr.Accordion(mark("trust_field_heading"), open=False):
         gr.Markdown(mark("trust_field_what"))
-        button = gr.Button(mark("trust_field_button"), variant="secondary")
+        button = gr.Button(mark("trust_field_button"), variant="secondary", elem_id="leuk-audit")
         answer = gr.HTML(padding=False)
     settings: dict[str, Any] = {"api_visibility": "private", **page.model_events}
     button.click(audit, [image, page.language], answer, **settings)
