@@ -19,7 +19,7 @@ from datasets import ClassLabel, Dataset, Features, Value
 from PIL import Image
 
 from leuk_hf import groups as groups_module
-from leuk_hf import training, training_setup
+from leuk_hf import training_run, training_setup
 from leuk_hf.data import load_smears
 from leuk_hf.errors import DataError, TrainingError
 from leuk_hf.group_report import summary_of, summary_table, write_report
@@ -571,16 +571,16 @@ def smears(tmp_path_factory) -> Path:
 def test_training_makes_the_group_table_once_and_resumes_with_it(smears, tmp_path, monkeypatch):
     config = dataclasses.replace(PLAIN, source=str(smears), output=tmp_path / "run", save_steps=1, **TINY)
     assert config.protocol == "grouped"
-    save = training.save_state
+    save = training_run.save_state
 
     def save_and_stop(*arguments):
         save(*arguments)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(training, "save_state", save_and_stop)
+    monkeypatch.setattr(training_run, "save_state", save_and_stop)
     with pytest.raises(KeyboardInterrupt):
         train(config)
-    monkeypatch.setattr(training, "save_state", save)
+    monkeypatch.setattr(training_run, "save_state", save)
     before = (tmp_path / "run" / "groups.csv").read_bytes()
     split = (tmp_path / "run" / "split.csv").read_bytes()
     monkeypatch.setattr(training_setup, "find_groups", refuse)

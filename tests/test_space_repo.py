@@ -1,6 +1,7 @@
 """A Space's folder: what is in it, and what its README and requirements say."""
 
 import re
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,11 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 PIN = Pin("ada/leuk", COMMIT)
 # Packages that the demo can do without: runtimes for graphs, and what only fitting needs.
 OPTIONAL = {"crepes", "onnxruntime", "openvino", "scipy"}
+# Parts of gradio's own server: in the version that it asks for, and in no other.
+BROUGHT_BY = {
+    **dict.fromkeys(("gradio_client", "httpx", "safehttpx", "starlette"), "gradio"),
+    "filelock": "huggingface_hub",
+}
 INSTALLED_AS = {"PIL": "pillow", "cv2": "opencv-python-headless"}
 
 
@@ -75,7 +81,11 @@ def test_requirements_are_pinned_to_what_the_project_allows(hardware):
 
 def test_requirements_are_what_the_demo_imports():
     needed = {INSTALLED_AS.get(name, name) for name in imported(ROOT, "app.py")[1] - OPTIONAL}
-    assert set(requirements(space_files(ROOT))) == (needed - {"gradio"}) | {"torchvision"}  # which timm imports
+    listed = set(requirements(space_files(ROOT)))
+    assert listed == (needed - {"gradio"} - set(BROUGHT_BY)) | {"torchvision"}  # which timm imports
+    for name, package in BROUGHT_BY.items():
+        own = [Requirement(line) for line in metadata.requires(package)]
+        assert any(one.name.replace("-", "_") == name and "extra" not in str(one.marker) for one in own), name
 
 
 def test_hardware_decides_about_torch_and_python(tmp_path):

@@ -70,7 +70,7 @@ def test_every_number_comes_from_the_file(language):
         (("protocols", "grouped", "confusion_matrix", 0, 0), 424242, "424242"),
         (("protocols", "grouped", "reliability", 0, "accuracy"), 0.1717, "17.2"),
         (("protocols", "grouped", "prediction_sets", "mean_size", "value"), 3.987, "3.987"),
-        (("calibration", "split", "refusal", "usable", "refused"), 0.4321, "43.2"),
+        (("calibration", "grouped", "refusal", "usable", "refused"), 0.4321, "43.2"),
         (("audit", AUDITED, "rows", "grey", "changed", "value"), 0.9876, "98.8"),
         (("data", "groups", "num_exact_copies"), 54321, "54321"),
         (("speed", "cold", "command"), "python scripts/other.py", "python scripts/other.py"),
