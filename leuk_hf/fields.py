@@ -118,13 +118,15 @@ class CanvasDataset(torch.utils.data.Dataset):
             number = int(generator.integers(1, len(self.cells)))
             # Where nothing was found, there is nothing to learn.
             if self.cells[number, row].any():
-                field = appearance_of(self.fields, self.cells, row, number, seed=self.appearance_seed)
+                field = appearance_of(self.fields, self.cells, row, number, rows=self.rows, seed=self.appearance_seed)
                 return field, self.cells[number, row]
         field = self.fields[row]
         return change_optics(field, generator) if self.optics else field, self.cells[0, row]
 
 
-def appearance_of(fields: CachedFields, labels: np.ndarray, row: int, number: int, *, seed: int) -> np.ndarray:
+def appearance_of(
+    fields: CachedFields, labels: np.ndarray, row: int, number: int, *, rows: np.ndarray, seed: int
+) -> np.ndarray:
     """Show a field as it is or, always in the same way, in one of its other appearances.
 
     Args:
@@ -132,6 +134,7 @@ def appearance_of(fields: CachedFields, labels: np.ndarray, row: int, number: in
         labels: Of their first appearance at least.
         row: Which field.
         number: Which appearance; 0: as it is.
+        rows: Fields whose backgrounds may be borrowed; they are looked at, too.
         seed: Decides the others.
 
     Returns:
@@ -140,7 +143,8 @@ def appearance_of(fields: CachedFields, labels: np.ndarray, row: int, number: in
     if not number:
         return fields[row]
     generator = np.random.default_rng(sample_seed(seed, -number, row))
-    return change_appearance(fields[row], labels[0, row] > 0, generator)
+    other = int(rows[generator.integers(len(rows))])
+    return change_appearance(fields[row], labels[0, row] > 0, (fields[other], labels[0, other] > 0), generator)
 
 
 class EpochSampler(Sampler):

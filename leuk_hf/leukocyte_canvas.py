@@ -20,16 +20,17 @@ import cv2
 import numpy as np
 
 from leuk_hf import perturbations
+from leuk_hf.hole_filling import fill_hole, widened
 from leuk_hf.perturbations import REFERENCE_EDGE
 
 _SCALE = 1.06  # most enlargement or reduction of a field's cells
 _STRETCH = 1.04  # most difference between the sides of a cell
 _OUTLINE = (0.6, 1.8)  # blur of the outline before it is cut again
-_LEVEL = (0.25, 0.65)  # at which it is cut: below one half it widens, above it shrinks
+_LEVEL = (0.2, 0.85)  # at which it is cut: below one half it widens, above it shrinks, as clipped rims do
 _CELLS = (3, 10)  # taken from a field, where it has so many
 _GAP = 2  # pixels between cells at least
 _WIDEST_GAP = 0.3  # of the canvas
-_GREY, _ALONE = 0.3, 0.25  # shares of other appearances
+_GREY, _ALONE, _MOVED = 0.25, 0.25, 0.2  # shares of other appearances
 _LUMA = np.array((0.299, 0.587, 0.114), dtype=np.float32)
 
 
@@ -145,29 +146,35 @@ def change_optics(field: np.ndarray, generator: np.random.Generator) -> np.ndarr
     return changed
 
 
-def change_appearance(field: np.ndarray, leukocytes: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Show a field in other optics and, at times, without its colours or its background.
+def change_appearance(
+    field: np.ndarray, leukocytes: np.ndarray, other: tuple[np.ndarray, np.ndarray], generator: np.random.Generator
+) -> np.ndarray:
+    """Show a field in other optics and, at times, without its colours, or its leukocytes alone or elsewhere.
 
     Args:
         field: uint8 (H, W, 3).
         leukocytes: Its own, bool (H, W).
+        other: A field of any class and its leukocytes, which are taken away where its background is borrowed.
         generator: Decides what is changed and how far.
     """
     changed, chance = change_optics(field, generator), generator.random()
     if chance < _GREY:
         return perturbations.grey(changed)
+    if chance >= _GREY + _ALONE + _MOVED:
+        return changed
+    # Whoever cuts leukocytes out cuts along other outlines: some lose their rim, others bring glass along.
+    rim = int(generator.integers(-3, 4))
+    kept = ~widened(~leukocytes, -rim) if rim < 0 else widened(leukocytes, rim)
     if chance < _GREY + _ALONE:
-        # Whoever cuts leukocytes out cuts along other outlines: some lose their rim, others bring glass along.
-        rim = int(generator.integers(-3, 4))
-        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * abs(rim) + 1, 2 * abs(rim) + 1))
-        kept = (cv2.erode if rim < 0 else cv2.dilate)(leukocytes.astype(np.uint8), disc)
-        return np.where(kept[..., None] > 0, changed, generator.integers(0, 256, 3, dtype=np.uint8))
-    return changed
+        return np.where(kept[..., None], changed, generator.integers(0, 256, 3, dtype=np.uint8))
+    background, gone = other
+    emptied = fill_hole(background, widened(gone, int(generator.integers(3, 6))), generator)
+    return np.where(kept[..., None], changed, change_optics(emptied, generator))
 
 
 def _mix_channels(field: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """Weigh the channels anew, for another stain and lamp, and expose anew, clipping what is too bright."""
-    light = np.array((generator.uniform(0.85, 1.15), 1, generator.uniform(0.85, 1.15))) * generator.uniform(0.6, 1.4)
+    light = np.array((generator.uniform(0.85, 1.15), 1, generator.uniform(0.85, 1.15))) * generator.uniform(0.5, 1.55)
     weights = np.clip(_LUMA + generator.normal(0, 0.25, 3), 0, None)
     shift = weights / max(float(weights.sum()), 1e-6) - _LUMA
     # Rows add the same shift to every channel, so that colours stay and their luminance changes.

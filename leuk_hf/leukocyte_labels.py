@@ -52,7 +52,7 @@ def find_labels(
     looks = [(number, batch) for number in range(1 + appearances) for batch in batches]
     with evaluating(model), torch.no_grad():
         for number, batch in tqdm(looks, desc="Leukocytes", unit="batch", disable=not progress):
-            shown = np.stack([appearance_of(fields, labels, row, number, seed=seed) for row in batch])
+            shown = np.stack([appearance_of(fields, labels, row, number, rows=rows, seed=seed) for row in batch])
             values = to_pixel_values(torch.from_numpy(shown).to(device), model.preprocessor, channels_last=False)
             found = model.find_leukocytes(values)
             if found is None:

@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 
 from leuk_hf import perturbations
+from leuk_hf.hole_filling import any_of, fill_hole, flat_colour, widened
 
 _SHARES = {"as it is": 0.3, "taken away": 0.3, "on another background": 0.15, "alone": 0.13, "none": 0.12}
-_SHIFTS = 6  # shifted copies of the field that fill a hole
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -48,70 +48,28 @@ def draw_sample(pool: SamplePool, generator: np.random.Generator) -> tuple[np.nd
     row = int(generator.integers(len(pool.fields)))
     field, mask = pool.fields[row], pool.masks[row]
     if kind == "none" and len(pool.backgrounds):
-        field, mask = _any_of(pool.backgrounds, generator), np.zeros_like(mask)
+        field, mask = any_of(pool.backgrounds, generator), np.zeros_like(mask)
     elif kind == "taken away":
         gone = mask if generator.random() < 0.7 else _some_parts(mask, generator)
         stays = mask & ~gone
-        field = _filled(field, _widened(gone, int(generator.integers(2, 9))) & ~stays, pool, generator)
+        field = fill_hole(
+            field, widened(gone, int(generator.integers(2, 9))) & ~stays, generator, backgrounds=pool.backgrounds
+        )
         mask = stays
     elif kind == "on another background":
-        kept = _widened(mask, int(generator.integers(1, 4)))
+        kept = widened(mask, int(generator.integers(1, 4)))
         field = np.where(kept[..., None], field, _empty_background(pool, generator))
     elif kind == "alone":
-        kept = _widened(mask, int(generator.integers(0, 3)))
-        field = np.where(kept[..., None], field, _flat_colour(generator))
+        kept = widened(mask, int(generator.integers(0, 3)))
+        field = np.where(kept[..., None], field, flat_colour(generator))
     return _moved(_in_other_light(field, pool, generator), mask, generator)
 
 
 def _empty_background(pool: SamplePool, generator: np.random.Generator) -> np.ndarray:
     if len(pool.backgrounds) and generator.random() < 0.5:
-        return _any_of(pool.backgrounds, generator)
+        return any_of(pool.backgrounds, generator)
     row = int(generator.integers(len(pool.fields)))
-    return _filled(pool.fields[row], _widened(pool.masks[row], 4), pool, generator)
-
-
-def _filled(field: np.ndarray, hole: np.ndarray, pool: SamplePool, generator: np.random.Generator) -> np.ndarray:
-    """Fill a hole in one of six ways, with a sharp or a soft rim."""
-    if not hole.any() or hole.all():
-        return field
-    way, size = int(generator.integers(6 if len(pool.backgrounds) else 5)), hole.shape[0]
-    outside = field[~hole]
-    content: np.ndarray
-    if way == 0:  # at half size, by another equation than the audit's
-        small = cv2.resize(field, (size // 2, size // 2), interpolation=cv2.INTER_AREA)
-        holes = cv2.resize(hole.astype(np.uint8), (size // 2, size // 2), interpolation=cv2.INTER_NEAREST)
-        content = cv2.resize(cv2.inpaint(small, holes, 3, cv2.INPAINT_NS), (size, size))
-    elif way == 1:  # one colour of the field
-        colour = (
-            outside.mean(axis=0) if generator.random() < 0.5 else np.percentile(outside, generator.uniform(60, 98), 0)
-        )
-        content = np.broadcast_to(colour, field.shape)
-    elif way == 2:  # what surrounds it, blurred
-        weight = cv2.GaussianBlur((~hole).astype(np.float32), (0, 0), 12)[..., None] + 1e-3
-        content = cv2.GaussianBlur(field * (~hole)[..., None].astype(np.float32), (0, 0), 12) / weight
-    elif way == 3:  # pieces of the field itself, shifted
-        content = _shifted_pieces(field, hole, generator)
-    elif way == 4:  # paint or noise
-        noise = generator.integers(0, 256, field.shape, dtype=np.uint8)
-        content = np.broadcast_to(_flat_colour(generator), field.shape) if generator.random() < 0.5 else noise
-    else:
-        content = _any_of(pool.backgrounds, generator)
-    weight = hole.astype(np.float32)
-    if softness := int(generator.integers(3)):
-        weight = np.maximum(weight, np.clip(2 * cv2.GaussianBlur(weight, (0, 0), softness), 0, 1))
-    weight = weight[..., None]
-    return np.rint(field * (1 - weight) + content.astype(np.float32) * weight).astype(np.uint8)
-
-
-def _shifted_pieces(field: np.ndarray, hole: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    content, left = field.copy(), hole.copy()
-    for _ in range(_SHIFTS):
-        shift = generator.integers(hole.shape[0] // 10, hole.shape[0] * 9 // 10, 2).tolist()
-        usable = left & ~np.roll(hole, shift, (0, 1))
-        content[usable] = np.roll(field, shift, (0, 1))[usable]
-        left &= ~usable
-    content[left] = field[~hole].mean(axis=0)
-    return content
+    return fill_hole(pool.fields[row], widened(pool.masks[row], 4), generator, backgrounds=pool.backgrounds)
 
 
 def _in_other_light(field: np.ndarray, pool: SamplePool, generator: np.random.Generator) -> np.ndarray:
@@ -119,7 +77,7 @@ def _in_other_light(field: np.ndarray, pool: SamplePool, generator: np.random.Ge
     if chance() < 0.4:
         from_elsewhere = len(pool.backgrounds) and chance() < 0.3
         field = perturbations.match_colours(
-            field, _any_of(pool.backgrounds if from_elsewhere else pool.fields, generator)
+            field, any_of(pool.backgrounds if from_elsewhere else pool.fields, generator)
         )
     field = perturbations.gamma(field, float(np.exp(generator.uniform(-0.5, 0.5))))
     light = np.array((generator.uniform(0.85, 1.15), 1, generator.uniform(0.85, 1.15))) * generator.uniform(0.5, 1.5)
@@ -162,23 +120,3 @@ def _some_parts(mask: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     count, labels = cv2.connectedComponents(mask.astype(np.uint8))
     chosen = 1 + np.flatnonzero(generator.random(count - 1) < 0.5)
     return np.isin(labels, chosen)
-
-
-def _widened(mask: np.ndarray, pixels: int) -> np.ndarray:
-    if not pixels:
-        return mask
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * pixels + 1, 2 * pixels + 1))
-    return cv2.dilate(mask.astype(np.uint8), disc).astype(bool)
-
-
-def _flat_colour(generator: np.random.Generator) -> np.ndarray:
-    """Draw a colour: any, or any grey, now and then the very black, grey or white that people paint with."""
-    draw = generator.random()
-    if draw < 0.2:
-        return np.full(3, generator.choice((0, 128, 255)), dtype=np.uint8)
-    grey = np.full(3, generator.integers(256), dtype=np.uint8)
-    return grey if draw < 0.6 else generator.integers(0, 256, 3, dtype=np.uint8)
-
-
-def _any_of(fields: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    return fields[int(generator.integers(len(fields)))]

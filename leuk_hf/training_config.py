@@ -244,14 +244,14 @@ DEFAULT = TrainConfig(
     image_size=160,
     output_stride=16,
     augmentation="default",
-    appearances=3,
+    appearances=8,
     balanced_sampling=True,
     weight_averaging=0.99,
     max_grad_norm=2.0,
     learning_rate=1e-3,
     batch_size=8,
     weight_decay=0.05,
-    num_epochs=12,
+    num_epochs=16,
 )
 RECIPES: dict[str, TrainConfig] = {"default": DEFAULT, "plain": PLAIN, "classic": CLASSIC}
 

@@ -144,21 +144,30 @@ def test_half_of_the_fields_are_shown_in_another_appearance_with_the_cells_found
     counts = np.bincount(nearest, minlength=3)
     # Of the three others the third shows nothing to learn from, and the field is shown as it is instead.
     assert abs(counts[0] - 200 * (1 / 2 + 1 / 6)) < 24 and min(counts[1:]) > 200 / 6 - 18
-    first = appearance_of(fields, cells, 0, 1, seed=5)
-    assert np.array_equal(first, appearance_of(fields, cells, 0, 1, seed=5)) and not np.array_equal(first, FIELD)
-    assert not np.array_equal(first, appearance_of(fields, cells, 0, 2, seed=5))
-    assert np.array_equal(appearance_of(fields, cells, 0, 0, seed=5), FIELD)
+    drawn = {"rows": np.arange(1), "seed": 5}
+    first = appearance_of(fields, cells, 0, 1, **drawn)
+    assert np.array_equal(first, appearance_of(fields, cells, 0, 1, **drawn)) and not np.array_equal(first, FIELD)
+    assert not np.array_equal(first, appearance_of(fields, cells, 0, 2, **drawn))
+    assert np.array_equal(appearance_of(fields, cells, 0, 0, **drawn), FIELD)
 
 
-def test_other_appearances_lose_colour_or_background_at_times():
+def test_other_appearances_lose_colour_or_background_or_show_another_field_s_at_times():
     leukocytes = disc(40, 40, 14) > 0
-    shown = [change_appearance(FIELD, leukocytes, np.random.default_rng(seed)) for seed in range(200)]
+    stripes = np.zeros_like(FIELD)
+    stripes[::8] = stripes[1::8] = stripes[2::8] = stripes[3::8] = 160
+    other = (stripes, np.zeros_like(leukocytes))
+    shown = [change_appearance(FIELD, leukocytes, other, np.random.default_rng(seed)) for seed in range(300)]
     grey = [
         np.array_equal(field[..., 0], field[..., 1]) and np.array_equal(field[..., 1], field[..., 2])
         for field in shown
     ]
     alone = [len(np.unique(field[:20, :20].reshape(-1, 3), axis=0)) == 1 for field in shown]
-    assert abs(np.mean(grey) - 0.3) < 0.1 and abs(np.mean(alone) - 0.25) < 0.1
+    corner = stripes[:20, :20, 1].ravel()
+    moved = [
+        not flat and np.corrcoef(field[:20, :20, 1].ravel(), corner)[0, 1] > 0.5
+        for field, flat in zip(shown, alone, strict=True)
+    ]
+    assert abs(np.mean(grey) - 0.25) < 0.08 and abs(np.mean(alone) - 0.25) < 0.08 and abs(np.mean(moved) - 0.2) < 0.08
 
 
 def test_each_field_on_a_canvas_has_its_own_logits():
