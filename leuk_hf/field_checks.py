@@ -5,8 +5,8 @@ leukocytes are bool (H, W) of the same size; lengths are shares of that square's
 changes nothing. A limit that is None is not checked. Limits are fitted to fields that the network was trained and
 calibrated on, stored with the checkpoint, and only compared with when serving.
 
-Red cells would tell the magnification, too, but in these crowded fields five that lie apart were found in only 8 % of
-600, so their diameter is not measured.
+Red cells tell the magnification, too. In these crowded fields five that lie apart were found in only 8 % of 600, so it
+is not their diameter that is measured, but how far the luminance of the whole image is correlated.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
+from leuk_hf.image_texture import correlation_length, sharpness
 from leuk_hf.sentence import Sentence
 
 _LUMA = np.array((0.299, 0.587, 0.114), dtype=np.float32)  # ITU-R BT.601
-_REFERENCE_EDGE = 224  # pixels; sizes below are in them
 _SMALLEST_REGION = 0.02  # diameter, share of the edge; smaller specks of the mask are no cells
 LARGEST_ELONGATION = 1.6  # longer over shorter side; cameras at microscopes have 1 to 1.5
 _TAIL = 0.001  # of usable fields; an input check's limit starts from what the others keep
@@ -39,9 +39,8 @@ class FieldMeasures:
         burnt_out: Share of the leukocytes' pixels that are (nearly) white; of all pixels if it is not known where
             leukocytes are.
         contrast: Standard deviation of luminance, in levels.
-        sharpness: Share of the luminance differences between neighbours that a slight blur takes away, in [0, 1], on
-            and around leukocytes if there are any, else everywhere; independent of contrast (after Crete et al. 2007,
-            doi 10.1117/12.702790).
+        sharpness: `image_texture.sharpness`, on and around leukocytes if there are any, else everywhere.
+        correlation_length: `image_texture.correlation_length`.
         leukocyte_share: Of the field's area, in [0, 1]; specks too small for a cell do not count.
         num_leukocytes: Separate regions but for specks; cells that touch count as one.
         leukocyte_diameter: Median over the regions that lie wholly inside (else over all) of the largest circle in
@@ -54,6 +53,7 @@ class FieldMeasures:
     burnt_out: float | None
     contrast: float
     sharpness: float
+    correlation_length: float
     leukocyte_share: float | None
     num_leukocytes: int | None
     leukocyte_diameter: float | None
@@ -70,6 +70,7 @@ class RefusalLimits:
         highest_burnt_out: Above it the image is too bright.
         lowest_contrast: Below it the image is nearly uniform.
         lowest_sharpness: Below it the image is blurred.
+        lowest_correlation_length: Below it the magnification is too low.
         lowest_leukocyte_share: Below it there is nothing to judge by.
         lowest_leukocyte_diameter: Below it the magnification is too low.
         highest_leukocyte_diameter: Above it the magnification is too high.
@@ -84,6 +85,7 @@ class RefusalLimits:
     highest_burnt_out: float | None = None
     lowest_contrast: float | None = None
     lowest_sharpness: float | None = None
+    lowest_correlation_length: float | None = None
     lowest_leukocyte_share: float | None = None
     lowest_leukocyte_diameter: float | None = None
     highest_leukocyte_diameter: float | None = None
@@ -135,6 +137,9 @@ _CHECKS = (
         "No leukocytes were found, or hardly any of one; there is nothing to tell the class by.")),
     _Check("lowest_sharpness", "sharpness", True, 0.7, lambda measures: Sentence(
         "The image is blurred; focus and take it again.")),
+    _Check("lowest_correlation_length", "correlation_length", True, 1, lambda measures: Sentence(
+        "The cells are too small: the magnification does not fit, or the image shows more than one field; crop it to"
+        " one.")),
     _Check("lowest_leukocyte_diameter", "leukocyte_diameter", True, 0.8, lambda measures: Sentence(
         "The leukocytes are too small ({extent}): the magnification does not fit, or the image shows more than one"
         " field; crop it to one.", extent=_extent(measures))),
@@ -175,7 +180,8 @@ def measure_input(
         light=float(np.percentile(luminance, 95)),
         burnt_out=float((seen >= _BURNT_OUT).mean()) if seen.size else None,
         contrast=float(luminance.std()),
-        sharpness=_sharpness(luminance, leukocytes),
+        sharpness=sharpness(luminance, leukocytes),
+        correlation_length=correlation_length(luminance),
         leukocyte_share=None if cells is None else cells.share,
         num_leukocytes=None if cells is None else cells.number,
         leukocyte_diameter=None if cells is None else cells.diameter,
@@ -289,22 +295,6 @@ def _below_kept(scores: Sequence[float], tail: float) -> float:
     beyond = int(tail * len(ordered) + 1e-9)
     below = ordered[beyond - 1] if beyond else ordered[0] - 0.01 * abs(ordered[0])
     return float((below + ordered[beyond]) / 2)
-
-
-def _sharpness(luminance: np.ndarray, leukocytes: np.ndarray | None) -> float:
-    place = np.ones(luminance.shape, dtype=bool)
-    if leukocytes is not None and leukocytes.any():
-        reach = 2 * max(1, round(4 * math.sqrt(luminance.size) / _REFERENCE_EDGE)) + 1
-        place = cv2.dilate(leukocytes.astype(np.uint8), np.ones((reach, reach), dtype=np.uint8)) > 0
-    kept = total = 0.0
-    for axis in (0, 1):
-        size = (1, 5) if axis else (5, 1)
-        blurred = cv2.blur(luminance, (size[1], size[0]))
-        sharp, soft = (np.abs(np.diff(values, axis=axis)) for values in (luminance, blurred))
-        inside = place[:, 1:] if axis else place[1:]
-        total += float(sharp[inside].sum())
-        kept += float(np.minimum(sharp, soft)[inside].sum())
-    return 1 - kept / total if total > 0 else 0.0
 
 
 class _Cells(NamedTuple):

@@ -19,6 +19,11 @@ SENTENCES = {
             "هیچ لکوسیتی یافت نشد، یا تنها بخش کوچکی از یکی؛ چیزی نیست که رده را نشان دهد."
         ),
         "The image is blurred; focus and take it again.": "تصویر تار است؛ کانون را تنظیم کنید و دوباره بگیرید.",
+        "The cells are too small: the magnification does not fit, or the image shows more than one field; crop it to"
+        " one.": (
+            "سلول‌ها بیش از حد کوچک‌اند: بزرگ‌نمایی مناسب نیست یا تصویر بیش از یک میدان دارد؛ تصویر را برش دهید تا تنها"
+            " یک میدان بماند."
+        ),
         "The leukocytes are too small ({extent}): the magnification does not fit, or the image shows more than one"
         " field; crop it to one.": (
             "لکوسیت‌ها بیش از حد کوچک‌اند ({extent}): بزرگ‌نمایی مناسب نیست یا تصویر بیش از یک میدان دارد؛ تصویر را برش"

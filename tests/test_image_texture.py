@@ -1,0 +1,67 @@
+"""Texture measures by value: worked out by hand, and on patterns whose scale is known."""
+
+import cv2
+import numpy as np
+import pytest
+
+from leuk_hf.image_texture import correlation_length, sharpness
+from leuk_hf.perturbations import noise
+
+
+def speckles(edge, sigma, seed=0):
+    """White noise blurred by a Gaussian: its correlation falls as exp(-distance^2 / (4 sigma^2))."""
+    white = np.random.default_rng(seed).standard_normal((edge, edge)).astype(np.float32)
+    return 128 + 200 * cv2.GaussianBlur(white, (0, 0), sigma)
+
+
+@pytest.mark.parametrize("sigma", [1.5, 2.0, 3.0])
+def test_correlation_length_of_blurred_noise_is_that_of_theory(sigma):
+    expected = 2 * sigma * np.sqrt(np.log(1 / 0.2)) / 128
+    found = np.mean([correlation_length(speckles(128, sigma, seed)) for seed in range(8)])
+    assert found == pytest.approx(expected, rel=0.08)
+
+
+def test_correlation_length_is_a_share_of_the_edge_and_knows_no_contrast_nor_light():
+    field = speckles(256, 6.0)
+    length = correlation_length(field)
+    assert correlation_length(cv2.resize(field, (512, 512))) == pytest.approx(length, rel=0.03)
+    assert correlation_length(30 + 0.2 * field) == pytest.approx(length, rel=1e-3)
+    slope = np.linspace(-60, 60, 256, dtype=np.float32)
+    assert correlation_length(field + slope) == pytest.approx(length, rel=0.05)
+
+
+def test_four_fields_in_one_image_have_half_the_length():
+    fields = [speckles(256, 6.0, seed) for seed in range(4)]
+    mosaic = np.vstack([np.hstack(fields[:2]), np.hstack(fields[2:])])
+    alone = np.mean([correlation_length(field) for field in fields])
+    assert correlation_length(mosaic) == pytest.approx(alone / 2, rel=0.1)
+
+
+def test_images_without_texture_have_the_greatest_length():
+    assert correlation_length(np.full((90, 90), 200, dtype=np.float32)) == 40 / 128
+    assert correlation_length(np.zeros((224, 300), dtype=np.float32)) == 40 / 128
+
+
+def test_white_noise_has_the_shortest_length():
+    white = noise(np.full((128, 128, 3), 128, dtype=np.uint8), 10, np.random.default_rng(0))[..., 0]
+    assert correlation_length(white.astype(np.float32)) < 1.5 / 128
+
+
+def test_sharpness_by_hand():
+    # One step of height 1 between columns: a blur over five leaves a fifth of each neighbouring difference.
+    step = np.zeros((20, 20), dtype=np.float32)
+    step[:, 10:] = 1
+    assert sharpness(step, None) == pytest.approx(0.8, abs=1e-6)
+    assert sharpness(np.full((20, 20), 7, dtype=np.float32), None) == 0
+    # A slope is as steep after a blur as before, but for the borders, which are mirrored.
+    slope = np.tile(np.arange(200, dtype=np.float32), (20, 1))
+    assert sharpness(slope, None) < 0.03
+
+
+def test_sharpness_is_of_the_leukocytes_surroundings_where_there_are_any():
+    field = np.tile(np.arange(224, dtype=np.float32), (224, 1))
+    field[100:120, 100:120] += 100
+    place = np.zeros((224, 224), dtype=bool)
+    place[100:120, 100:120] = True
+    assert sharpness(field, place) > 3 * sharpness(field, np.roll(place, 60, axis=0)) + 0.1
+    assert sharpness(field, np.zeros_like(place)) == sharpness(field, None)
