@@ -25,6 +25,7 @@ from leuk_hf.goals import goals_table
 from leuk_hf.group_source import read_groups
 from leuk_hf.model import LeukDenseNet
 from leuk_hf.model_card import audit_text, baselines_text, results_table
+from leuk_hf.protocol_tables import is_comparison
 from leuk_hf.provenance import provenance
 from leuk_hf.speed_tables import speed_text
 from leuk_hf.splits import fingerprint, read_split
@@ -104,7 +105,7 @@ def checkpoint_card(folder: Path) -> str:
 
 
 def without_the_weights(path: Path) -> dict[str, Any]:
-    """Give what a results.json says of the data, other weights and the speed of any, which new weights leave true.
+    """Give what a results.json says of the data, recipes, other weights and speed of any, which new weights leave true.
 
     Args:
         path: Of the file, which may be missing.
@@ -116,6 +117,7 @@ def without_the_weights(path: Path) -> dict[str, Any]:
     # Training and inference are timed with random weights.
     kept = {
         "data": results.get("data", {}),
+        "protocols": {name: one for name, one in results.get("protocols", {}).items() if is_comparison(one)},
         "audit": {name: content for name, content in results.get("audit", {}).items() if name == BASELINES},
         "speed": {name: results["speed"][name] for name in results.get("speed", {}) if re.match(_ANY_WEIGHTS, name)},
         "compared": results.get("compared", {}),

@@ -112,12 +112,13 @@ def test_a_release_keeps_what_is_said_of_the_data(tmp_path):
         "data": {"groups": {"n": 1}},
         "audit": {BASELINES: baselines, "old weights": {"rows": {}}},
         "speed": {"inference 224": {"rounds": 2}, "training": {"rounds": 3}, "stages": {"rounds": 4}},
-        "protocols": {"old": {}},
+        "protocols": {"old": {}, "grouped, by recipe": {"recipes": {}}},
     }
     path = tmp_path / "results.json"
     path.write_text(json.dumps(results))
     assert without_the_weights(path) == {
         "data": {"groups": {"n": 1}},
+        "protocols": {"grouped, by recipe": {"recipes": {}}},
         "audit": {BASELINES: baselines},
         "speed": {"inference 224": {"rounds": 2}, "training": {"rounds": 3}},
     }  # fmt: skip
