@@ -105,7 +105,7 @@ def checkpoint_card(folder: Path) -> str:
 
 
 def without_the_weights(path: Path) -> dict[str, Any]:
-    """Give what a results.json says of the data, recipes, other weights and speed of any, which new weights leave true.
+    """Give what a results.json says of data, recipes, other weights and speed of any, which new weights leave true.
 
     Args:
         path: Of the file, which may be missing.
