@@ -88,7 +88,8 @@ def compare(
 
     Returns:
         JSON types: protocol, part, runs, recipes (name -> `summarise`, with `single_runs`: figure -> mean, standard
-        deviation over the runs, and values), without. A recipe with an unfinished run is left out; None if all are.
+        deviation over the runs, and values, and `changes`: what differs from the recipe), without. A recipe with an
+        unfinished run is left out; None if all are.
 
     Raises:
         DataError: If a table of predictions is damaged, or its classes are not those of the others.
@@ -105,7 +106,11 @@ def compare(
             for number in seeds
         ]
         summary = summarise(pooled, seed=seed, num_resamples=num_resamples)
-        recipes[name] = {**summary, "single_runs": _spread([_figures_of(run) for run in answers])}
+        recipes[name] = {
+            **summary,
+            "single_runs": _spread([_figures_of(run) for run in answers]),
+            "changes": own[0].changes,
+        }
     if not recipes:
         return None
     places = dict.fromkeys((one.config.fold, one.config.seed) for one in experiments)

@@ -95,7 +95,7 @@ def _comparison(entry: Mapping[str, Any], measures: Collection[str] | None) -> s
     left_out = f", without {' and '.join(entry['without'])}" if entry["without"] else ""
     lines = [
         f"Protocol `{entry['protocol']}`{left_out}, part `{entry['part']}`: {first['num_fields']} fields,"
-        f" {_runs(entry['runs'])}, made by",
+        f" {_runs(entry['runs'])}{_changes(recipes)}, made by",
         f"`{entry['command']}`",
         "",
         f"| measure | {' | '.join(recipes)} |",
@@ -134,6 +134,15 @@ def _comparison(entry: Mapping[str, Any], measures: Collection[str] | None) -> s
             title = f"{class_name} {name} ({count} fields)"
             add(title, name, [_cell(figures.get(name)) for figures in of_class])
     return "\n".join(lines)
+
+
+def _changes(recipes: Mapping[str, Any]) -> str:
+    told = [
+        f"; {name} with {', '.join(f'{key} {value}' for key, value in recipe['changes'].items())}"
+        for name, recipe in recipes.items()
+        if recipe["changes"]
+    ]
+    return "".join(told)
 
 
 def _runs(runs: Sequence[Mapping[str, int]]) -> str:

@@ -251,7 +251,7 @@ DEFAULT = TrainConfig(
     learning_rate=1e-3,
     batch_size=8,
     weight_decay=0.05,
-    num_epochs=16,
+    num_epochs=40,
 )
 RECIPES: dict[str, TrainConfig] = {"default": DEFAULT, "plain": PLAIN, "classic": CLASSIC}
 

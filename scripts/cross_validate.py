@@ -31,8 +31,8 @@ class Arguments:
         reference_seeds: Seeds on the split table.
         without: Classes that are nearly one session: the protocol acquisition is also shown without their fields;
             names that are no class of the data do nothing.
-        image_size: Edge in pixels for all recipes; empty: each recipe's own.
-        num_epochs: Epochs for all recipes; empty: each recipe's own.
+        image_size: Recipe and edge in pixels, where it is not the recipe's own: "plain 160".
+        num_epochs: Recipe and epochs, where they are not the recipe's own: "plain 6 default 12".
         output: Folder of the runs, of experiments.json and of protocols.md.
         results: results.json whose section protocols receives the comparisons; empty: output/results.json.
         jobs: Runs at a time; they share the cores.
@@ -54,8 +54,8 @@ class Arguments:
     acquisition_folds: int = 2
     reference_seeds: int = 3
     without: tuple[str, ...] = ("Pro-B",)
-    image_size: int | None = None
-    num_epochs: int | None = None
+    image_size: dict[str, int] = dataclasses.field(default_factory=dict)
+    num_epochs: dict[str, int] = dataclasses.field(default_factory=dict)
     output: Path = Path("runs/cross-validation")
     results: Path | None = None
     jobs: int = 1
@@ -80,6 +80,8 @@ def run(arguments: Arguments, command: str) -> tuple[str, dict[str, str]]:
 
     if unknown := [name for name in arguments.recipes if name not in RECIPES]:
         raise DataError(f"there is no recipe {unknown[0]!r}; choose among {', '.join(RECIPES)}")
+    if unknown := [name for name in (*arguments.image_size, *arguments.num_epochs) if name not in arguments.recipes]:
+        raise DataError(f"{unknown[0]!r} is none of the recipes that are run, {', '.join(arguments.recipes)}")
     counts = {"random": 1, "grouped": arguments.grouped_folds, "acquisition": arguments.acquisition_folds}
     if min(*counts.values(), arguments.reference_seeds) < 1:
         raise DataError("grouped_folds, acquisition_folds and reference_seeds must be at least 1")
@@ -90,10 +92,12 @@ def run(arguments: Arguments, command: str) -> tuple[str, dict[str, str]]:
         else:
             runs[protocol] = [(fold, arguments.seed) for fold in range(counts[protocol])]
     recipes = {name: smoke_config(RECIPES[name]) if arguments.smoke else RECIPES[name] for name in arguments.recipes}
-    asked: dict[str, Any] = {"image_size": arguments.image_size, "num_epochs": arguments.num_epochs}
-    changes = {name: value for name, value in asked.items() if value is not None}
+    asked = {"image_size": arguments.image_size, "num_epochs": arguments.num_epochs}
+    changes: dict[str, Any] = {
+        recipe: {name: values[recipe] for name, values in asked.items() if recipe in values} for recipe in recipes
+    }
     experiments = cross_validation.plan(
-        {name: dataclasses.replace(recipe, **changes) for name, recipe in recipes.items()},
+        {name: dataclasses.replace(recipe, **changes[name]) for name, recipe in recipes.items()},
         runs,
         source=arguments.source,
         groups=arguments.groups,

@@ -128,6 +128,17 @@ def test_a_class_can_be_left_out(tmp_path):
         compare(planned, tmp_path, without=("Cat",))
 
 
+def test_table_says_what_differs_from_a_recipe(tmp_path):
+    smaller = {"plain": dataclasses.replace(PLAIN, image_size=160, num_epochs=6), "default": RECIPES["default"]}
+    planned = cross_validation.plan(smaller, {"grouped": [(0, 0)]}, **TABLES)
+    for one in planned:
+        finish(one, tmp_path, answers([f"a{row}" for row in range(40)], 0, 0.8))
+    entry = compare(planned, tmp_path)
+    assert entry["recipes"]["plain"]["changes"] == {"image_size": 160, "num_epochs": 6}
+    text = comparison_text({"protocols": {"x": entry | {"command": "c"}}})
+    assert "seed 0; plain with image_size 160, num_epochs 6, made by" in text and "default with" not in text
+
+
 def test_table_has_the_recipes_beside_each_other_in_every_row(tmp_path):
     planned = cross_validation.plan(RECIPES, {"grouped": [(0, 0), (1, 0)]}, **TABLES)
     for number, one in enumerate(planned):

@@ -50,7 +50,10 @@ def checkpoint(tiny_model, tmp_path):
         "part": "test",
         "without": [],
         "runs": [{"fold": 0, "seed": 0}, {"fold": 1, "seed": 0}],
-        "recipes": {name: {**figures(seed), "single_runs": SPREADS} for seed, name in enumerate(("plain", "default"))},
+        "recipes": {
+            name: {**figures(seed), "single_runs": SPREADS, "changes": {}}
+            for seed, name in enumerate(("plain", "default"))
+        },
         "command": "python compare",
     }
     own = {"part": "test", **figures(7), "command": "python me"}
