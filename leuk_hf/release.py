@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from datasets import Dataset
 from torch import nn
 
 from leuk_hf import export_record
+from leuk_hf.ablations import ablation_table
 from leuk_hf.audit_tables import BASELINES
 from leuk_hf.calibration_run import calibrate_checkpoint
 from leuk_hf.claims import claims_text
@@ -19,13 +21,14 @@ from leuk_hf.data import load_smears
 from leuk_hf.data_tables import data_text
 from leuk_hf.errors import DataError
 from leuk_hf.evaluation import Results, evaluate, merge_results
+from leuk_hf.experiments import read_entries
 from leuk_hf.explanation_tables import explanations_summary
 from leuk_hf.files import write_json, write_text
 from leuk_hf.goals import goals_table
 from leuk_hf.group_source import read_groups
 from leuk_hf.model import LeukDenseNet
 from leuk_hf.model_card import audit_text, baselines_text, results_table
-from leuk_hf.protocol_tables import is_comparison
+from leuk_hf.protocol_tables import comparison_text, is_comparison
 from leuk_hf.provenance import provenance
 from leuk_hf.speed_tables import speed_text
 from leuk_hf.splits import fingerprint, read_split
@@ -34,6 +37,7 @@ from leuk_hf.splits import fingerprint, read_split
 README_SECTIONS = ("field", "leukocytes", "controls", "shortcuts")
 README_SPEED = ("inference", "training")
 _COMPARED = ("protocols", "audit", "calibration", "explanations")
+ABLATIONS = "ablations.json"  # experiments file of scripts/ablate.py, beside the log
 _ANY_WEIGHTS = r"inference \d+$|training$"
 
 
@@ -168,17 +172,18 @@ def refresh_documents(folder: Path, readme: Path, log: Path | None = None) -> No
         folder: Of the checkpoint, with results.json.
         readme: Markdown with `<!-- results: ... -->`, closed by `<!-- end of results -->`, and likewise claims,
             audit, explanations, baselines, data and speed.
-        log: Markdown with the marks of goals.
+        log: Markdown with the marks of `fill_log`; `ABLATIONS` lies beside it.
 
     Raises:
-        DataError: If results.json or a mark is missing.
+        DataError: If results.json or a mark is missing, or the ablations are something else.
     """
     if not (folder / "results.json").is_file():
         raise DataError(f"{folder} has no results.json; evaluate the checkpoint first")
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     write_text(readme, fill_tables(readme.read_text(encoding="utf-8"), results))
     if log is not None:
-        write_text(log, fill_goals(log.read_text(encoding="utf-8"), results))
+        entries = read_entries(log.parent / ABLATIONS)
+        write_text(log, fill_log(log.read_text(encoding="utf-8"), results, list(entries.values())))
     write_text(folder / "README.md", checkpoint_card(folder))
 
 
@@ -206,17 +211,26 @@ def fill_tables(text: str, results: dict[str, Any]) -> str:
     return text
 
 
-def fill_goals(text: str, results: dict[str, Any]) -> str:
-    """Put the goals and what of them is reached between a document's marks.
+def fill_log(text: str, results: dict[str, Any], ablations: Sequence[Mapping[str, Any]]) -> str:
+    """Put goals, comparisons of recipes and ablations between the marks of the experiment log.
 
     Args:
-        text: Markdown with `<!-- goals: ... -->`, closed by `<!-- end of goals -->`.
+        text: Markdown with `<!-- goals: ... -->`, closed by `<!-- end of goals -->`, and likewise comparisons and
+            ablations.
         results: Content of results.json.
+        ablations: Entries of `ABLATIONS`.
 
     Raises:
         DataError: If a mark is missing.
     """
-    return _between_marks(text, "goals", goals_table(results))
+    contents = {
+        "comparisons": comparison_text(results) or "Not measured.",
+        "ablations": ablation_table(ablations) if ablations else "Not measured.",
+        "goals": goals_table(results),
+    }
+    for name, content in contents.items():
+        text = _between_marks(text, name, content)
+    return text
 
 
 def _between_marks(text: str, name: str, content: str) -> str:

@@ -1,4 +1,4 @@
-"""Fill the README's tables, the goals of the experiment log and the shipped model card from results.json.
+"""Fill the README's tables, the experiment log's and the shipped model card from the recorded figures.
 
 To be run after an audit, for one; `scripts/release_checkpoint.py` does it by itself.
 
@@ -22,7 +22,7 @@ class Arguments:
     Args:
         folder: Of the checkpoint, with results.json.
         readme: Document whose tables are filled.
-        log: Document whose table of goals is filled.
+        log: Document whose tables of goals, comparisons and ablations are filled.
         plain: results.json of a checkpoint of the recipe plain, to be kept beside the own figures; empty: the one
             that was kept before.
     """

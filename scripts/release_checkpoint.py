@@ -29,7 +29,7 @@ class Arguments:
         folder: Where the checkpoint goes.
         plots: Folder for plots of the test part; they hold images of the data, so keep them out of commits.
         readme: Document whose tables are filled.
-        log: Document whose table of goals is filled.
+        log: Document whose tables of goals, comparisons and ablations are filled.
     """
 
     run: Path

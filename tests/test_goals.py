@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from leuk_hf.errors import DataError
+from leuk_hf.experiments import read_entries
 from leuk_hf.goals import goals_of, goals_table
-from leuk_hf.release import compare_with, fill_goals
+from leuk_hf.release import ABLATIONS, compare_with, fill_log
 
 ROOT = Path(__file__).parent.parent
 
@@ -121,9 +122,11 @@ def test_the_recipe_plain_is_shown_beside(tmp_path):
     assert json.loads(paths[0].read_text(encoding="utf-8")) == results
 
 
-def test_the_log_shows_the_goals_of_the_shipped_checkpoint():
+def test_the_log_shows_what_is_recorded():
+    folder = ROOT / "scripts" / "experiments"
     results = json.loads((ROOT / "leuk_hf" / "checkpoint" / "results.json").read_text(encoding="utf-8"))
-    log = (ROOT / "scripts" / "experiments" / "README.md").read_text(encoding="utf-8")
-    assert fill_goals(log, results) == log
-    with pytest.raises(DataError, match="no goals marks"):
-        fill_goals("# Log", results)
+    entries = list(read_entries(folder / ABLATIONS).values())
+    log = (folder / "README.md").read_text(encoding="utf-8")
+    assert fill_log(log, results, entries) == log
+    with pytest.raises(DataError, match="no comparisons marks"):
+        fill_log("# Log", results, entries)
