@@ -156,7 +156,7 @@ def build_classify_tab(page: Page) -> gr.Image:
                 keeps_errors=True,
                 label=mark("classify_field"),
                 sources=["upload", "clipboard", "webcam"],
-                height=190,
+                height=172,
                 buttons=["fullscreen"],
                 elem_classes="leuk-image",
                 alt_text=mark("classify_field_alt"),
