@@ -51,6 +51,17 @@ def opacity(browser: Browser, address: str) -> None:
         assert not [url for url in requests if "/queue/join" in url or "/call/" in url or "/run/" in url], requests
 
 
+def method(browser: Browser, address: str) -> None:
+    """Another method gives another map, and takes no layer."""
+    with visit(browser, address) as page:
+        classify(page)
+        choices = page.locator(".leuk-choices input")
+        choices.nth(1).click()
+        page.get_by_role("option", name="Integrated Gradients").click()
+        expect(choices.nth(2)).to_be_disabled(timeout=PATIENCE)
+        expect(page.locator(".leuk-settings .leuk-note")).to_contain_text("Integrated Gradients", timeout=PATIENCE)
+
+
 def evidence(browser: Browser, address: str) -> None:
     """A click on a crop marks that cell in the field, another click on it nothing."""
     with visit(browser, address) as page:

@@ -219,7 +219,7 @@ def build_classify_tab(page: Page) -> gr.Image:
         show_progress="hidden",
         **private,
     )
-    method.input(
+    method.change(  # not input, which tells the method before
         lambda chosen: gr.update(interactive=chosen == "grad_cam"),
         method,
         layer,
