@@ -27,7 +27,7 @@ def one_screen(browser: Browser, address: str) -> None:
 
 
 def opacity(browser: Browser, address: str) -> None:
-    """The heatmap fades at once, without a request."""
+    """The heatmap fades, and the line between before and after follows the pointer, without a request."""
     with visit(browser, address) as page:
         classify(page)
         page.wait_for_timeout(1500)  # what still answers the upload is done with
@@ -38,8 +38,28 @@ def opacity(browser: Browser, address: str) -> None:
         before = page.evaluate(heat)
         slider.fill("95")
         page.wait_for_function(f"before => {heat} !== before", arg=before)
+        box = page.locator(".leuk-stage").bounding_box()
+        assert box
+        page.mouse.move(box["x"] + 9, box["y"] + 9)
+        page.mouse.down()
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 30, steps=3)
+        page.mouse.up()
+        page.mouse.move(box["x"] + 9, box["y"] + 9)  # released: nothing follows
+        assert page.locator("input[data-sets=split]").input_value() in ("50", "51")
+        assert "inset(0px 0px 0px 5" in page.evaluate(heat.replace("opacity", "clipPath"))
         # What only listens, /queue/data, asks for nothing.
         assert not [url for url in requests if "/queue/join" in url or "/call/" in url or "/run/" in url], requests
+
+
+def method(browser: Browser, address: str) -> None:
+    """Another method gives another map, and takes no layer."""
+    with visit(browser, address) as page:
+        classify(page)
+        choices = page.locator(".leuk-choices input")
+        choices.nth(1).click()
+        page.get_by_role("option", name="Integrated Gradients").click()
+        expect(choices.nth(2)).to_be_disabled(timeout=PATIENCE)
+        expect(page.locator(".leuk-settings .leuk-note")).to_contain_text("Integrated Gradients", timeout=PATIENCE)
 
 
 def evidence(browser: Browser, address: str) -> None:

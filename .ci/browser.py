@@ -45,6 +45,7 @@ def main(address: str, folder: Path) -> None:
         "wrong file": lambda: browse_field.wrong_file(browser, address, folder),
         "one screen": lambda: browse_field.one_screen(browser, address),
         "opacity": lambda: browse_field.opacity(browser, address),
+        "method": lambda: browse_field.method(browser, address),
         "evidence": lambda: browse_field.evidence(browser, address),
         "language": lambda: browse_field.language(browser, address),
         "keyboard": lambda: browse_field.keyboard(browser, address),

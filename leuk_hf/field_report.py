@@ -29,6 +29,7 @@ p {margin: .4rem 0} .dim {color: var(--dim); font-size: .88rem}
   background: #fff6ef}
 table {border-collapse: collapse; width: 100%} th {text-align: start; font-size: .82rem; color: var(--dim)}
 th, td {border-bottom: 1px solid var(--line); padding: .45rem .55rem; vertical-align: top}
+.counts td, .counts th {vertical-align: middle; white-space: nowrap} .wide {width: 100%}
 .number {text-align: end; font-variant-numeric: tabular-nums; white-space: nowrap}
 .answer {min-width: 16rem} .pictures {white-space: nowrap; width: 17rem}
 .pictures img {width: 8rem; height: 8rem; object-fit: contain; background: var(--soft); vertical-align: top}
@@ -80,7 +81,10 @@ def report_html(
         used += 0 if pictures is None else len(pictures.field) + len(pictures.overlay)
         lines.append(_row(number, row, pictures, words))
     head = "".join(f"<th scope=col>{say(key)}</th>" for key in ("number", "pictures", "answer", "notes"))
-    listed = "".join(f"<dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd>" for name, value in settings.items())
+    listed = "".join(
+        f"<dt>{html.escape(name)}</dt><dd><bdi>{html.escape(value)}</bdi></dd>" for name, value in settings.items()
+    )
+    made = say("made", date=_isolated(record.date, words), model=_isolated(record.model, words))
     missing = f"<p class=dim>{say('without_pictures', count=without)}</p>" if without else ""
     return f"""<!doctype html>
 <html lang="{say("language")}" dir="{say("direction")}">
@@ -94,7 +98,7 @@ def report_html(
 </head>
 <body>
 <h1>{say("title")}</h1>
-<p class=dim>{say("made", date=record.date, model=record.model)}</p>
+<p class=dim>{made}</p>
 <p class=notice role=note><strong>{say("notice")}</strong></p>
 <h2>{say("summary")}</h2>
 {summary_html(summarise(rows, class_names), words)}
@@ -104,10 +108,10 @@ def report_html(
 {"".join(lines)}</tbody></table>
 <h2>{say("settings")}</h2>
 <dl><dt>{say("model")}</dt><dd>{html.escape(record.model)}</dd>
-<dt>{say("revision")}</dt><dd>{html.escape(record.revision or "-")}</dd>
+<dt>{say("revision")}</dt><dd><bdi>{html.escape(record.revision or "-")}</bdi></dd>
 <dt>{say("version")}</dt><dd>{html.escape(record.version)}</dd>
-<dt>{say("backend")}</dt><dd>{html.escape(record.backend)}</dd>
-<dt>{say("date")}</dt><dd>{html.escape(record.date)}</dd>{listed}</dl>
+<dt>{say("backend")}</dt><dd><bdi>{html.escape(record.backend)}</bdi></dd>
+<dt>{say("date")}</dt><dd><bdi>{html.escape(record.date)}</bdi></dd>{listed}</dl>
 </body>
 </html>
 """
@@ -123,7 +127,7 @@ def summary_html(summary: CaseSummary, words: Mapping[str, str]) -> str:
     most = max(1, *summary.answered.values())
     rows = "".join(
         f"<tr><th scope=row><bdi>{html.escape(name)}</bdi></th><td class=number>{count}</td>"
-        f'<td style="width:60%"><div class=track><div class=fill style="width:{100 * count / most:.1f}%"></div></div>'
+        f'<td class=wide><div class=track><div class=fill style="width:{100 * count / most:.1f}%"></div></div>'
         "</td></tr>"
         for name, count in summary.answered.items()
     )
@@ -138,7 +142,7 @@ def summary_html(summary: CaseSummary, words: Mapping[str, str]) -> str:
         cells=summary.cells,
     )
     verdict = _say(words, "no_diagnosis")
-    return f"<p>{counts}</p><table><tbody>{rows}</tbody></table><p><strong>{verdict}</strong></p>"
+    return f"<p>{counts}</p><table class=counts><tbody>{rows}</tbody></table><p><strong>{verdict}</strong></p>"
 
 
 def answer_html(row: FieldRow, words: Mapping[str, str]) -> str:
@@ -155,14 +159,15 @@ def answer_html(row: FieldRow, words: Mapping[str, str]) -> str:
     verdict = f"<div class=refused>{_say(words, 'refused')}</div>"
     if prediction.answered:
         key = "plausible" if len(prediction.prediction_set) > 1 else "one_class"
-        verdict = f"<div class=verdict>{_say(words, key, classes=names)}</div>"
+        verdict = f"<div class=verdict>{_say(words, key, classes=_isolated(names, words))}</div>"
     bars = "".join(
         f"<bdi>{html.escape(name)}</bdi><div class=track><div class=fill"
         f' style="width:{100 * share:.1f}%"></div></div>'
         f"<span class=number>{html.escape(probability_text(share))}</span>"
         for name, share in prediction.probabilities.items()
     )
-    cells = "" if row.cells is None else f"<div class=dim>{_say(words, 'cells', cells=row.cells)}</div>"
+    counts = row.cells is not None and prediction.answered  # elsewhere what looks like cells may be anything
+    cells = "" if not counts else f"<div class=dim>{_say(words, 'cells', cells=row.cells)}</div>"
     return f'{verdict}<div class=bars dir="ltr">{bars}</div>{cells}'
 
 
@@ -203,6 +208,11 @@ def _row(number: int, row: FieldRow, pictures: FieldPictures | None, words: Mapp
 
 def _say(words: Mapping[str, str], key: str, **values: object) -> str:
     return html.escape(words[f"many_report_{key}"].format(**values))
+
+
+def _isolated(text: str, words: Mapping[str, str]) -> str:
+    """Keep a value in its own direction where it stands in a sentence that runs from right to left."""
+    return f"\u2068{text}\u2069" if words["many_report_direction"] == "rtl" else text
 
 
 def _base64(data: bytes) -> str:

@@ -156,7 +156,7 @@ def build_classify_tab(page: Page) -> gr.Image:
                 keeps_errors=True,
                 label=mark("classify_field"),
                 sources=["upload", "clipboard", "webcam"],
-                height=190,
+                height=172,
                 buttons=["fullscreen"],
                 elem_classes="leuk-image",
                 alt_text=mark("classify_field_alt"),
@@ -219,7 +219,7 @@ def build_classify_tab(page: Page) -> gr.Image:
         show_progress="hidden",
         **private,
     )
-    method.input(
+    method.change(  # not input, which tells the method before
         lambda chosen: gr.update(interactive=chosen == "grad_cam"),
         method,
         layer,

@@ -17,6 +17,17 @@ const show = () => {
   }
 };
 element.addEventListener("input", show);
+// The line follows whoever draws over the picture; a finger that moves up or down scrolls the page as ever.
+const draw = (event) => {
+  const stage = event.buttons & 1 && event.target.closest(".leuk-stage");
+  const split = stage && element.querySelector("input[data-sets=split]");
+  if (!split) return;
+  const box = stage.getBoundingClientRect();
+  split.value = Math.round((100 * (event.clientX - box.left)) / box.width);
+  show();
+};
+element.addEventListener("pointerdown", draw);
+element.addEventListener("pointermove", draw);
 element.addEventListener("click", (event) => {
   const button = event.target.closest("button[data-cell]");
   if (!button) return;
@@ -33,7 +44,7 @@ show();
 """
 CSS = (
     """
-.leuk-result {display: grid; grid-template-columns: minmax(0, 25rem) minmax(0, 1fr); gap: 0 1.25rem;
+.leuk-result {display: grid; grid-template-columns: minmax(0, 24rem) minmax(0, 1fr); gap: 0 1.5rem;
   grid-template-areas: "seen answer" "seen cells"; grid-template-rows: auto 1fr; align-items: start;
   color: var(--body-text-color); font-size: var(--text-sm); line-height: 1.4}
 .leuk-answer {grid-area: answer}
@@ -42,7 +53,8 @@ CSS = (
 .leuk-result p, .leuk-result ul, .leuk-result h3, .leuk-result h4 {margin: 0 0 .35em}
 .leuk-result h3 {font-size: var(--text-xl); line-height: 1.25}
 .leuk-result h4 {font-size: var(--text-md); margin-top: .5em}
-.leuk-stage {position: relative; margin: 0 auto; overflow: hidden; border-radius: var(--radius-md); max-width: 100%;
+.leuk-stage {position: relative; margin: 0 auto .4rem; overflow: hidden; border-radius: var(--radius-md);
+  cursor: ew-resize; touch-action: pan-y; user-select: none; max-width: 100%;
   width: min(100%, calc(24rem * var(--leuk-ratio)))}
 .leuk-stage > img {display: block; width: 100%; height: 100%; position: absolute; inset: 0; margin: 0}
 .leuk-stage > img.leuk-heat {opacity: var(--leuk-opacity, .45);
@@ -76,7 +88,7 @@ CSS = (
 .leuk-warnings {border-inline-start: 4px solid var(--color-accent); padding: .3em .7em; margin: .4em 0;
   background: var(--background-fill-secondary)}
 .leuk-warnings ul {margin: 0; padding-inline-start: 1.2em}
-.leuk-crops {display: grid; grid-template-columns: repeat(8, minmax(0, 1fr)); gap: .35rem}
+.leuk-crops {margin-bottom: .5rem; display: grid; grid-template-columns: repeat(8, minmax(0, 1fr)); gap: .35rem}
 .leuk-crops button {margin: 0 !important; padding: 2px;
   border: 2px solid var(--border-color-primary); border-radius: var(--radius-md);
   background: var(--background-fill-primary); color: inherit; cursor: pointer; font-size: var(--text-xs);
@@ -90,7 +102,7 @@ CSS = (
 .leuk-empty {padding: 3rem 1rem; text-align: center; color: var(--body-text-color-subdued);
   border: 1px dashed var(--border-color-primary); border-radius: var(--radius-md)}
 @media (max-width: 900px) {
-  .leuk-result {grid-template-columns: minmax(0, 1fr); grid-template-areas: "answer" "seen" "cells"}
+  .leuk-result {grid-template-columns: minmax(0, 1fr); grid-template-areas: "answer" "seen" "cells"; row-gap: .75rem}
   .leuk-crops {grid-template-columns: repeat(4, minmax(0, 1fr))}
 }
 """

@@ -232,15 +232,18 @@ def _cells(result: FieldResult, language: str) -> str:
     evidence, count = result.evidence, len(result.evidence.cells)
     shares = {"share": evidence.share, "area": evidence.area}
     values = {"count": count, **{name: within(share_text(share), language) for name, share in shares.items()}}
+    is_answered = result.prediction.answered
     if not count:
-        counted = say("classify_counted_none", language)
+        counted = say(f"classify_counted_{'unseen' if is_answered and result.sees_leukocytes else 'none'}", language)
+    elif not is_answered:
+        counted = say("classify_counted_refused", language, count=count)
     elif result.heat is None:
         counted = say("classify_counted_only", language, **values)
     else:
         counted = say("classify_counted_one" if count == 1 else "classify_counted", language, **values)
     notes = [counted]
     if count and result.heat and result.sees_leukocytes and result.places:
-        notes.append(say("classify_coarse", language, places="\u2066{} × {}\u2069".format(*result.places)))
+        notes.append(say("classify_coarse", language, places="\u2066{}\u00a0×\u00a0{}\u2069".format(*result.places)))
     if count and result.heat:
         notes.append(say("classify_crops", language))
     buttons = []

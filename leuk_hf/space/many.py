@@ -39,6 +39,7 @@ CSS = """
 .leuk-many-words table {width: 100%; border-collapse: collapse; margin: 0.4em 0}
 .leuk-many-words table, .leuk-many-words tr, .leuk-many-words th, .leuk-many-words td {border: 0 !important}
 .leuk-many-words th, .leuk-many-words td {padding: 0.15em 0.6em; text-align: start; font-weight: normal}
+.leuk-many-words .wide {width: 100%} .leuk-many-words .counts :is(td, th) {white-space: nowrap}
 .leuk-many-words .number {text-align: end; font-variant-numeric: tabular-nums; white-space: nowrap}
 .leuk-many-words .track {height: 0.6em; background: var(--border-color-primary); border-radius: 0.3em;
   overflow: hidden} .leuk-many-words .fill {height: 100%; background: var(--color-accent)}
@@ -48,7 +49,8 @@ CSS = """
 .leuk-many-words .pictures {display: flex; gap: 0.5em} .leuk-many-words .pictures img {width: 50%; min-width: 0;
   object-fit: contain; border-radius: var(--radius-md)}
 .leuk-many-words ul {margin: 0.4em 0; padding-inline-start: 1.2em; list-style: disc}
-.leuk-many-gallery .grid-wrap {max-height: 24em; min-height: 0 !important; overflow-y: auto}
+.leuk-many-gallery .grid-wrap {max-height: 24em; min-height: 0 !important; overflow-y: auto; margin-top: 1.6em}
+.leuk-many :is(.virtual-row, table) {font-family: var(--font)}
 .leuk-many-gallery .grid-container {grid-template-columns: repeat(auto-fill, minmax(5.5em, 1fr)) !important;
   grid-template-rows: none !important}
 .leuk-many-words progress {width: 100%; height: 0.8em; accent-color: var(--color-accent)}
@@ -93,7 +95,7 @@ def build_many_tab(page: Page, demo: gr.Blocks) -> None:
                 label=mark("many_table"),
                 headers=headers("en"),
                 datatype=["number", "str", "str", "number", "str", "str", "number", "str"],
-                column_widths=["60px", "220px", "120px", "120px", "180px", "160px", "120px", "600px"],
+                column_widths=["60px", "230px", "110px", "110px", "190px", "160px", "110px", "600px"],
                 interactive=False,
                 show_search="filter",
                 buttons=["fullscreen"],

@@ -36,7 +36,7 @@ def table(run: ManyRun, language: str) -> dict[str, Any]:
     values = [_table_row(number, row_in(row, language), language) for number, row in enumerate(run.rows)]
     texts = [["" if value is None else str(value) for value in row] for row in values]
     for row, text in zip(run.rows, texts, strict=True):
-        if row.prediction is not None:
+        if row.prediction is not None and row.prediction.answered:
             text[_PROBABILITY] = probability_text(row.prediction.probabilities[row.prediction.label])
     return {"headers": headers(language), "data": values, "metadata": {"display_value": texts}}
 
@@ -45,9 +45,10 @@ def _table_row(number: int, row: FieldRow, language: str) -> list[Any]:
     prediction = row.prediction
     if prediction is None:
         return [number + 1, row.file, "", None, "", say("many_failed", language), None, row.error or ""]
-    answer = "refused"
-    if prediction.answered:
-        answer = "ambiguous" if len(prediction.prediction_set) > 1 else "answered"
+    notes = " ".join(prediction.reasons)
+    if not prediction.answered:  # no class is named, as in the first tab; the chosen row shows what it would be
+        return [number + 1, row.file, "", None, "", say("many_refused", language), None, notes]
+    answer = "ambiguous" if len(prediction.prediction_set) > 1 else "answered"
     return [
         number + 1,
         row.file,
@@ -56,7 +57,7 @@ def _table_row(number: int, row: FieldRow, language: str) -> list[Any]:
         ", ".join(prediction.prediction_set),
         say(f"many_{answer}", language),
         row.cells,
-        " ".join(prediction.reasons),
+        notes,
     ]
 
 

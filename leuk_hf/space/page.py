@@ -17,7 +17,15 @@ from leuk_hf.space.endpoints import add_endpoints
 from leuk_hf.space.language import follow_language, language_switch, language_value
 from leuk_hf.space.options import Options
 from leuk_hf.space.page_context import Page
-from leuk_hf.space.serving import KEPT_SECONDS, SESSIONS, SWEEP_SECONDS, BodyLimit, keeping_little
+from leuk_hf.space.serving import (
+    KEPT_SECONDS,
+    SESSIONS,
+    SWEEP_SECONDS,
+    BodyLimit,
+    NoGuessing,
+    keeping_little,
+    missing_argument,
+)
 from leuk_hf.space.waiting import limit_waiting
 from leuk_hf.space.words import I18N, mark, say
 
@@ -114,7 +122,8 @@ def launch_settings(options: Options) -> dict[str, Any]:
         "state_session_capacity": SESSIONS,
         "app_kwargs": {
             "lifespan": keeping_little,
-            "middleware": [Middleware(BodyLimit, largest_file=options.largest_file)],
+            "middleware": [Middleware(BodyLimit, largest_file=options.largest_file), Middleware(NoGuessing)],
+            "exception_handlers": {TypeError: missing_argument},
         },
         "run_history": False,
         "enable_monitoring": False,

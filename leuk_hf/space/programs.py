@@ -30,6 +30,8 @@ MCP_PATH = "gradio_api/mcp/"
 CSS = """
 .leuk-snippet {contain: inline-size; width: 100%; overflow-x: auto} /* a long line must not widen the page */
 .leuk-snippet code, .leuk-snippet .cm-editor {direction: ltr; text-align: left}
+/* It measures a line in a tab that nobody sees yet, where it is wrapped, and reserves room for five of that height. */
+.leuk-snippet .cm-scroller {min-height: 0 !important}
 /* The editor's own colours are too pale to read. */
 .leuk-snippet .cm-content, .leuk-snippet .cm-content span {color: var(--body-text-color) !important}
 """

@@ -56,14 +56,16 @@ THEME = gr.themes.Base(
     slider_color_dark="*primary_400",
 )
 CSS = """
-.gradio-container {max-width: 1240px !important; margin: 0 auto}
+/* Without a width of its own it grows to its tabs' names, on a phone too, and they never go into their menu. */
+.gradio-container {width: 100%; min-width: 0; max-width: 1240px !important; margin: 0 auto}
 .leuk-header {align-items: center; gap: var(--spacing-md); flex-wrap: nowrap}
 .leuk-header .leuk-title {flex: 1 1 auto}
 .leuk-title h1 {margin: 0}
 .leuk-language {flex: 0 0 auto !important; min-width: 6em !important}
 .block.leuk-notice {border-inline-start: 4px solid var(--color-accent) !important; padding: 0.3em 0.8em !important;
   background: var(--block-background-fill)}
-.leuk-served {font-size: var(--text-sm); color: var(--body-text-color-subdued)}
+.leuk-served, .leuk-served .html-container {font-size: var(--text-sm); color: var(--body-text-color-subdued);
+  padding: 0 !important}
 .leuk-served code {unicode-bidi: isolate}
 :focus-visible {outline: 3px solid var(--color-accent) !important; outline-offset: 2px}
 /* Gradio writes ltr into its texts whatever the page's direction is. */
@@ -78,8 +80,8 @@ CSS = """
 [dir=rtl] .prose code, [dir=rtl] pre {direction: ltr; unicode-bidi: isolate}
 [role=tab].selected {color: var(--primary-700) !important}
 .dark [role=tab].selected {color: var(--primary-300) !important}
-/* Gradio measures the tabs' names in a row that nobody sees; right-to-left it would widen the page. */
-[dir=rtl] .tab-wrapper, [dir=rtl] .tab-container {height: auto !important}
-[dir=rtl] .tab-container {flex-wrap: wrap !important; overflow-x: auto !important}
-@media (max-width: 640px) {.gradio-container {padding: 0.4em !important}}
+@media (max-width: 640px) {
+  .gradio-container {padding: 0.4em !important}
+  .gradio-container footer .divider {display: none !important} /* Gradio leaves one link there */
+}
 """

@@ -29,7 +29,7 @@ TEXTS = {
         "classify_alt": "The field, with what argues for {target} as a heatmap over it",
         "classify_field_only_alt": "The field",
         "classify_opacity": "Heatmap opacity",
-        "classify_split": "Before and after: field alone, left of the line",
+        "classify_split": "Before and after (or draw over the picture)",
         "classify_outlines": "Outlines",
         "classify_bar_none": "nothing",
         "classify_bar_most": "most in this field",
@@ -50,6 +50,12 @@ TEXTS = {
             "One leukocyte found; {share} of the attribution lies on it, which covers {area} of the field."
         ),
         "classify_counted_none": "No leukocytes found.",
+        "classify_counted_unseen": (
+            "No leukocytes could be outlined, which is done by colour; the model looks for them by itself."
+        ),
+        "classify_counted_refused": (
+            "Outlined as leukocytes: {count}. In an image that the model does not know these may be anything."
+        ),
         "classify_counted_only": "{count} leukocytes found.",
         "classify_coarse": (
             "This model sees only what it takes for leukocytes itself; colour beside the outlines comes from that, and"
@@ -65,11 +71,10 @@ TEXTS = {
         ),
         "classify_shown_marks": "Annotation found in the field (scale bars, labels).",
         "classify_marks_none": "No scale bar or label was found.",
-        "classify_marks_removed": "{count} marks were painted over with smear of the same field before it was judged.",
-        "classify_marks_ignored": "{count} marks were found. This model does not paint them over.",
+        "classify_marks_removed": "Marks: {count}, painted over with smear of the same field before it was judged.",
+        "classify_marks_ignored": "Marks: {count}. This model does not paint them over.",
         "classify_marks_unseen": (
-            "{count} marks were found. They are not painted over: this model sees leukocytes alone, marks never reach"
-            " it."
+            "Marks: {count}, not painted over: this model sees leukocytes alone, marks never reach it."
         ),
         "classify_progress": "{method}: asking the network",
     },
@@ -101,7 +106,7 @@ TEXTS = {
         "classify_alt": "میدان دید، با نقشهٔ گرمایی آنچه به سود {target} است",
         "classify_field_only_alt": "میدان دید",
         "classify_opacity": "پررنگی نقشهٔ گرمایی",
-        "classify_split": "پیش و پس: سمت چپ خط، میدان بدون نقشه",
+        "classify_split": "پیش و پس (یا روی تصویر بکشید)",
         "classify_outlines": "خط دور سلول‌ها",
         "classify_bar_none": "هیچ",
         "classify_bar_most": "بیشترین در این میدان",
@@ -118,6 +123,12 @@ TEXTS = {
         "classify_counted": "{count} لکوسیت یافت شد؛ {share} از شواهد روی آن‌هاست که {area} از میدان را می‌پوشانند.",
         "classify_counted_one": "یک لکوسیت یافت شد؛ {share} از شواهد روی آن است که {area} از میدان را می‌پوشاند.",
         "classify_counted_none": "هیچ لکوسیتی یافت نشد.",
+        "classify_counted_unseen": (
+            "دور هیچ لکوسیتی خط کشیده نشد، چون این کار از روی رنگ است؛ مدل خود لکوسیت‌ها را جست‌وجو می‌کند."
+        ),
+        "classify_counted_refused": (
+            "با خط دور، مانند لکوسیت: {count}. در تصویری که مدل نمی‌شناسد این‌ها می‌توانند هر چیزی باشند."
+        ),
         "classify_counted_only": "{count} لکوسیت یافت شد.",
         "classify_coarse": (
             "این مدل تنها آنچه را خود لکوسیت می‌شمارد می‌بیند؛ رنگِ بیرون از خط‌ها از آن است و از درشتی شبکهٔ نقشه،"

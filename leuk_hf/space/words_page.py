@@ -9,8 +9,8 @@ TEXTS = {
         ),
         "page_notice": (
             "**For research and teaching only. Not a medical device, not for diagnosis.** Uploads, and"
-            " whatever is made of them, also in the server's memory, are deleted after about an hour. This program"
-            " records nothing of who sent what."
+            " whatever is made of them, also in the server's memory, are deleted after about an hour. Nothing is"
+            " flagged, no history of runs kept, nothing reported to anybody (analytics are off)."
         ),
         "page_other_language": "فارسی",
         "page_tab_classify": "One field",
@@ -37,8 +37,8 @@ TEXTS = {
         ),
         "page_notice": (
             "**فقط برای پژوهش و آموزش. این برنامه ابزار پزشکی نیست و برای تشخیص به کار نمی‌رود.** پرونده‌های"
-            " بارگذاری‌شده و هر چه از آن‌ها ساخته می‌شود، در حافظهٔ سرور نیز، پس از حدود یک ساعت پاک می‌شوند. این برنامه"
-            " ثبت نمی‌کند چه کسی چه فرستاده است."
+            " بارگذاری‌شده و هر چه از آن‌ها ساخته می‌شود، در حافظهٔ سرور نیز، پس از حدود یک ساعت پاک می‌شوند. چیزی"
+            " نشان‌گذاری نمی‌شود، تاریخچه‌ای نمی‌ماند و به هیچ‌کس گزارشی نمی‌رود (آمارگیری خاموش است)."
         ),
         "page_other_language": "English",
         "page_tab_classify": "یک میدان دید",
