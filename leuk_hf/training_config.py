@@ -53,7 +53,8 @@ class TrainConfig:
         max_grad_norm: Gradients are shortened to this norm; empty: as they are.
         label_smoothing: Share of each target spread over all classes, in [0, 1).
         num_epochs: Most epochs to train.
-        patience: Stop after this many epochs without a better validation; empty: never.
+        patience: Stop after this many epochs without a lower validation loss; empty: never. The epoch with the lowest
+            is kept.
         batch_size: Fields per process and step.
         gradient_accumulation_steps: Batches per optimizer step.
         protocol: random (comparison only: it flatters), grouped (no copy or overlapping field crosses parts), or

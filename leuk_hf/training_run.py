@@ -198,12 +198,9 @@ class TrainingRun:
             "seconds": seconds,
         }
         progress.rows.append(row)
-        score = (row["validation_balanced_accuracy"], -loss)
-        if score > (progress.best_balanced_accuracy, -progress.best_loss):
-            progress.best_epoch, (progress.best_balanced_accuracy, progress.best_loss) = (
-                progress.epoch,
-                (score[0], loss),
-            )
+        # By the loss: on a few hundred fields the accuracy of one epoch to the next is mostly chance.
+        if progress.best_epoch < 0 or loss < progress.best_loss:
+            progress.best_epoch, progress.best_loss = progress.epoch, loss
             if accelerator.is_main_process:
                 self._kept.save_pretrained(self.output / "checkpoint")
         progress.epoch += 1

@@ -31,7 +31,6 @@ class Progress:
     right: float = 0
     seen: int = 0
     best_epoch: int = -1
-    best_balanced_accuracy: float = -1.0
     best_loss: float = math.inf
     rows: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     scheduler: dict[str, Any] = dataclasses.field(default_factory=dict)
