@@ -1,7 +1,8 @@
 """Filling a checkpoint with what turns scores into probabilities, sets and refusals.
 
 Shared contract: training fields fit the in-distribution score; calibration fields fit temperature and quantiles and
-set the score's limit; both together set the limits of the input checks.
+set the score's limit; both together set the limits of the input checks. The classifier's bias is fitted to calibration
+fields and their copies in another light together.
 Foreign images fit nothing. Beside every field a copy in another light (`relit`) tells the score what it must bear:
 without them it refused nearly every field that was 20 % brighter than usual, though it could be read as well as any.
 """
@@ -18,16 +19,17 @@ import torch
 from safetensors import safe_open
 
 from leuk_hf import checkpoint_io, export_record, metrics
-from leuk_hf.calibration import fit_temperature
+from leuk_hf.calibration import fit_bias, fit_temperature
 from leuk_hf.conformal import COVERAGE, fit_quantiles
 from leuk_hf.field_checks import FieldMeasures, fit_limits, passed_limits, refused_share
 from leuk_hf.in_distribution import DEFAULT_DIMS, InDistribution, fit_in_distribution
 from leuk_hf.model import LeukDenseNet
 from leuk_hf.prediction import softmax
 from leuk_hf.score_comparison import Described, candidates, compare
-from leuk_hf.seen_fields import Seen, rescored
+from leuk_hf.seen_fields import Seen, biased, rescored
 
 Part = tuple[Seen, Seen, np.ndarray]  # fields, their copies in another light, labels int (N,)
+_BIAS_STEP = 1 / 256
 _SCORE_LIMIT = "lowest_in_distribution_score"
 
 
@@ -87,8 +89,13 @@ def calibrate(
         DataError: If a class has no field in a part, or crepes or scikit-learn is not installed.
         ValueError: If there are too few training fields for the dimensions.
     """
+    before = softmax(calibration[0].described.logits / model.temperature)
+    classifier_bias = _corrected_bias(model, calibration)
+    change = (classifier_bias - model.classifier.bias.detach()).double().numpy()
+    training, calibration = (
+        (biased(seen, change), biased(again, change), labels) for seen, again, labels in (training, calibration)
+    )
     (known, known_relit, known_labels), (held, held_relit, held_labels) = training, calibration
-    before = softmax(held.described.logits / model.temperature)
     temperature = fit_temperature(held.described.logits, held_labels)
     probabilities = softmax(held.described.logits / temperature)
     quantiles = fit_quantiles(probabilities, held_labels, coverage=options.coverage, certainty=options.certainty)
@@ -125,9 +132,11 @@ def calibrate(
         }
     )
     state_dict = {name: tensor for name, tensor in model.state_dict().items() if "in_distribution." not in name}
+    state_dict["classifier.bias"] = classifier_bias
     scorer_state = {f"in_distribution.{name}": tensor for name, tensor in fitted.items()}
     filled.load_state_dict(state_dict | scorer_state)
     report = {
+        "bias": change.tolist(),
         "temperature": temperature,
         "conformal_quantiles": list(quantiles),
         "refusal_limits": dataclasses.asdict(limits),
@@ -145,6 +154,14 @@ def calibrate(
         "training_part": {"refused": refused_share(known_measures, limits)},
     }
     return Calibration(filled.eval(), report, (known, known_relit, known_labels), (held, held_relit, held_labels))
+
+
+def _corrected_bias(model: LeukDenseNet, calibration: Part) -> torch.Tensor:
+    held, relit, labels = calibration
+    logits = np.concatenate([held.described.logits, relit.described.logits])
+    change = torch.from_numpy(fit_bias(logits, np.tile(labels, 2)))
+    # In steps that half precision has room for: what is fitted next must be fitted to what is saved.
+    return ((model.classifier.bias.detach().double() + change) / _BIAS_STEP).round().float() * _BIAS_STEP
 
 
 def compare_scores(
@@ -217,7 +234,7 @@ def save_calibrated(model: LeukDenseNet, source: str | Path | None, folder: Path
     """Write a calibrated copy in the precision of the file it was made from; exported graphs there are out of date.
 
     Args:
-        model: From `calibrate`; its tensors are rounded to the source's types, which changes none that came from it.
+        model: From `calibrate`; its tensors are rounded to the source's types, which changes none of them.
         source: The checkpoint it was made from: folder, Hub id, or None for the shipped one.
         folder: Receives config.json and model.safetensors.
     """

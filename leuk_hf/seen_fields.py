@@ -89,6 +89,18 @@ def relit(image: Image.Image, generator: np.random.Generator) -> Image.Image:
     return Image.fromarray(field)
 
 
+def biased(seen: Seen, bias: np.ndarray) -> Seen:
+    """Give what a network whose classifier has more bias would have told.
+
+    Args:
+        seen: From `see`.
+        bias: What is added, float (K,).
+    """
+    return dataclasses.replace(
+        seen, described=dataclasses.replace(seen.described, logits=seen.described.logits + bias)
+    )
+
+
 def rescored(seen: Seen, scorer: InDistribution) -> tuple[FieldMeasures, ...]:
     """Give the measures with the score of another `InDistribution`.
 

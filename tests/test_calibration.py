@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from leuk_hf import metrics
-from leuk_hf.calibration import fit_temperature, reliability_bins, smoothed_targets
+from leuk_hf.calibration import fit_bias, fit_temperature, reliability_bins, smoothed_targets
 from leuk_hf.conformal import fit_quantiles, near_quantile, prediction_set
 from leuk_hf.errors import DataError
 from leuk_hf.plots import plot_reliability_diagram
@@ -156,3 +156,48 @@ def test_what_cannot_be_fitted_is_said():
         fit_quantiles(probabilities, labels, coverage=1)
     with pytest.raises(ValueError, match="certainty is 0"):
         fit_quantiles(probabilities, labels, certainty=0)
+
+
+def drawn_with_bias(number, bias, seed=0):
+    """Logits whose labels are drawn after a bias was added and all was sharpened by 1.7."""
+    generator = np.random.default_rng(seed)
+    logits = generator.normal(0, 1.5, (number, 4))
+    chances = softmax(1.7 * (logits + bias))
+    return logits, (chances.cumsum(axis=1) < generator.random((number, 1))).sum(axis=1)
+
+
+def test_bias_is_found_again_whatever_the_temperature():
+    bias = np.array([0.8, -0.5, 0.1, -0.4])
+    logits, labels = drawn_with_bias(20_000, bias)
+    # Every class counts the same, so that each is weighed by how rare it is; the labels' shares are nearly equal here.
+    weighed = fit_bias(logits, labels)
+    shares = np.bincount(labels) / len(labels)
+    expected = bias - np.log(shares) / 1.7
+    np.testing.assert_allclose(weighed, expected - expected.mean(), atol=0.06)
+    assert weighed.sum() == pytest.approx(0, abs=1e-9)
+    moved = fit_bias(logits + np.array([0.5, 0, 0, -0.5]), labels)
+    np.testing.assert_allclose(moved, weighed - np.array([0.5, 0, 0, -0.5]), atol=0.01)
+
+
+def test_classes_that_lie_apart_need_no_bias():
+    labels = np.arange(80) % 4
+    logits = np.eye(4)[labels] * 9.0
+    assert np.abs(fit_bias(logits, labels)).max() < 0.01
+
+
+def test_bias_mends_a_class_that_is_named_too_often():
+    logits, labels = drawn_with_bias(4000, np.zeros(4), seed=3)
+    leaning = logits + np.array([0, 0, 1.2, 0])
+    mended = leaning + fit_bias(leaning, labels)
+
+    def right(scores):
+        return np.mean([(scores.argmax(axis=1) == labels)[labels == label].mean() for label in range(4)])
+
+    assert right(mended) > right(leaning) + 0.03 and right(mended) == pytest.approx(right(logits), abs=0.01)
+
+
+def test_bias_refuses_what_does_not_fit():
+    with pytest.raises(ValueError, match="give finite"):
+        fit_bias(np.full((3, 4), np.nan), np.zeros(3, dtype=int))
+    with pytest.raises(ValueError, match=r"labels \(2,\)"):
+        fit_bias(np.zeros((3, 4)), np.zeros(2, dtype=int))
