@@ -250,7 +250,9 @@ def read_state_dict(path: Path, expected: dict[str, torch.Tensor]) -> dict[str, 
     try:
         state_dict = load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is damaged ({one_line(error)}); copy or download it again") from error
+        raise CheckpointError(
+            f"{path} is damaged ({one_line(error)}); copy it again, or by `hf download --force-download`"
+        ) from error
     # All at once: hundreds of small tensors take a hundred times as long one by one.
     flat = [tensor.flatten().float() for tensor in state_dict.values() if tensor.is_floating_point()]
     all_finite = not flat or bool(torch.cat(flat).isfinite().all())

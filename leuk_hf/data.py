@@ -13,12 +13,14 @@ from typing import Any
 
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value, concatenate_datasets, load_dataset
 from datasets import Image as ImageFeature
+from datasets.exceptions import DatasetNotFoundError
 from PIL import Image
 from tqdm.auto import tqdm
 
 from leuk_hf.errors import DataError, ImageError
 from leuk_hf.folders import find_files
 from leuk_hf.group_source import read_groups
+from leuk_hf.hub_files import refusal, refused_error
 from leuk_hf.image_io import load_image
 from leuk_hf.labels import CLASS_NAMES, canonical_class_name
 
@@ -157,10 +159,14 @@ def _from_hub(repo_id: str, class_names: tuple[str, ...] | None, split: str | No
     try:
         loaded = load_dataset(repo_id, split=split, revision=revision)
     except Exception as error:
+        # A data set that is not there is a refusal behind it, too, but not the sentence that this one gets.
+        if (refused := refusal(error)) is not None and not isinstance(error, DatasetNotFoundError):
+            at = f" at revision {revision}" if revision else ""
+            raise refused_error(repo_id, at, "the data", "a folder", refused, DataError, DataError) from error
         reason = " ".join(str(error).split())[:160] or type(error).__name__
         raise DataError(
             f"{repo_id} is neither a folder here nor a data set that the Hub or the cache gives ({reason});"
-            " check the name and the network"
+            " check the name and the network, or run `hf auth login` if it is private"
         ) from error
     try:
         dataset = concatenate_datasets(list(loaded.values())) if isinstance(loaded, DatasetDict) else loaded

@@ -14,7 +14,7 @@ from typing import Any
 
 from leuk_hf.errors import HubError, LeukError, one_line
 from leuk_hf.hub_cards import CARD_NAME, differing_metadata, edited_card
-from leuk_hf.hub_files import refusal
+from leuk_hf.hub_files import Refused, refusal
 
 REPO_TYPES = ("model", "dataset", "space")
 _PLAIN = {
@@ -203,8 +203,8 @@ def plain_errors(repo_id: str) -> Iterator[None]:
     except ValueError as error:  # the client's word for metadata that the Hub does not take
         raise HubError(f"the Hub refuses the card: {one_line(error).rstrip('.')}; mend {CARD_NAME}") from error
     except (OSError, RuntimeError, HTTPError) as error:  # the last one is the network's
-        if (refused := refusal(error)) is not None:
-            raise HubError(_sentence(refused, repo_id)) from error
+        if refusal(error) is not None:
+            raise HubError(_sentence(error, repo_id)) from error
         reason = one_line(error).rstrip(".")
         raise HubError(
             f"the connection to the Hub broke ({reason}); nothing is published by halves, run the same command again"
@@ -292,15 +292,13 @@ def _commit_of_tag(api: Any, place: dict[str, Any], tag: str | None) -> str | No
     return next((known.target_commit for known in api.list_repo_refs(**place).tags if known.name == tag), None)
 
 
-def _sentence(error: Any, repo_id: str) -> str:
-    status = error.response.status_code if error.response is not None else 0
-    reason = one_line(error)
-    said = ""
-    if error.server_message:  # the Hub's own words, such as for a full storage
-        reason = " ".join(error.server_message.split())[:160]
-        said = f" ({reason.rstrip('.')})"
-    if status in _PLAIN:
-        return _PLAIN[status].format(repo_id=repo_id, reason=reason.rstrip("."), said=said)
-    if status >= 500:
-        return f"the Hub is in trouble ({status}); nothing is published by halves, run the same command again later"
-    return f"the Hub refuses {repo_id} ({reason.rstrip('.')}); see the message and run the same command again"
+def _sentence(error: BaseException, repo_id: str) -> str:
+    refused = refusal(error) or Refused(0)
+    reason = refused.words or one_line(error).rstrip(".")
+    said = f" ({refused.words})" if refused.words else ""  # such as that the storage is full
+    if refused.status in _PLAIN:
+        return _PLAIN[refused.status].format(repo_id=repo_id, reason=reason, said=said)
+    if refused.status >= 500:
+        trouble = f"the Hub is in trouble ({refused.status})"
+        return f"{trouble}; nothing is published by halves, run the same command again later"
+    return f"the Hub refuses {repo_id} ({reason}); see the message and run the same command again"

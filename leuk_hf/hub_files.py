@@ -9,12 +9,13 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from leuk_hf.errors import LeukError, one_line
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _REPOSITORY = re.compile(r"[\w.\-]+(/[\w.\-]+)?")
+_XET_STATUS = re.compile(r"HTTP status (?:client|server) error \((\d{3})")
 
 
 def download_file(
@@ -135,12 +136,15 @@ def _one_sentence(
         raise error(f"{repo_id} has no revision {download.get('revision')!r}; give a branch, tag or commit") from fault
     except HFValidationError as fault:
         raise error(f"{repo_id!r} is neither {here} here nor a valid Hub id (owner/name)") from fault
-    except (OSError, ValueError, HTTPError) as fault:  # of the Hub, the network, the disk
-        if (refused := refusal(fault)) is not None and not isinstance(refused, EntryNotFoundError):
-            raise _refused(repo_id, at, name, here, refused, error, missing) from fault
-        if isinstance(fault, EntryNotFoundError) and not isinstance(fault, LocalEntryNotFoundError):
+    except (OSError, ValueError, RuntimeError, HTTPError) as fault:  # of the Hub, the network, the disk, or of hf_xet
+        absent = [each for each in (fault, fault.__cause__) if isinstance(each, EntryNotFoundError)]
+        if any(not isinstance(each, LocalEntryNotFoundError) for each in absent):
             raise missing(f"{repo_id}{at} has no {name}; {lacking}") from fault
-        if isinstance(fault, (LocalEntryNotFoundError, ValueError)):  # the latter if a new download was asked for
+        if (refused := refusal(fault)) is not None:
+            raise refused_error(repo_id, at, name, here, refused, error, missing) from fault
+        # A ValueError is the client's word for it if a new download was asked for.
+        unreachable = isinstance(fault, ValueError) and download.get("force_download")
+        if isinstance(fault, LocalEntryNotFoundError) or unreachable:
             raise missing(
                 f"{repo_id}{at} is neither {here} here nor in the cache, and the Hub cannot be reached; connect"
                 f" to the network, unset HF_HUB_OFFLINE, or give {here}"
@@ -150,19 +154,66 @@ def _one_sentence(
         ) from fault
 
 
-def refusal(fault: BaseException) -> Any:
+class Refused(NamedTuple):
+    """An answer of the Hub that is none to what was asked.
+
+    Args:
+        status: Of HTTP.
+        words: The Hub's own, if any.
+    """
+
+    status: int
+    words: str = ""
+
+
+def refusal(fault: BaseException) -> Refused | None:
     """Find the Hub's own answer behind what its client raises.
 
     Args:
         fault: As raised by the client.
 
     Returns:
-        The `HfHubHTTPError`, or None if the Hub gave no answer.
+        None if the Hub gave no answer.
     """
     from huggingface_hub.errors import HfHubHTTPError
 
-    found = next((each for each in (fault, fault.__cause__) if isinstance(each, HfHubHTTPError)), None)
-    return None if found is None or found.response is None else found
+    found: BaseException | None = fault
+    while found is not None:  # datasets wraps what the client has wrapped
+        if isinstance(found, HfHubHTTPError) and found.response is not None:
+            words = " ".join((found.server_message or "").split())[:160]
+            return Refused(found.response.status_code, words.rstrip("."))
+        found = found.__cause__
+    # Large files go by hf_xet where it is installed, which raises built-in errors and has the status in words only.
+    by_xet = _XET_STATUS.search(str(fault))
+    return Refused(int(by_xet[1])) if by_xet else None
+
+
+def refused_error(
+    repo_id: str, at: str, name: str, here: str, refused: Refused, error: type[LeukError], missing: type[LeukError]
+) -> LeukError:
+    """Say in one sentence what the Hub refuses, and what to do.
+
+    Args:
+        repo_id: "owner/name".
+        at: " at revision ..." if one was asked for, else "".
+        name: Of what was to be read.
+        here: As for `download_file`.
+        refused: The Hub's answer.
+        error: Of what is returned.
+        missing: Of what is returned where the Hub does not work, as if it was not there.
+    """
+    status = refused.status
+    if status == 401:
+        return error("the Hub does not accept the token; run `hf auth login` with a new one, or `hf auth logout`")
+    if status == 403:
+        return error(f"this token may not read {name} of {repo_id}; use one that may")
+    # A file that may be lacking does without: the others may be in the cache.
+    if status == 429:
+        return missing(f"{repo_id}{at}: the Hub limits how often it may be asked; wait a few minutes and try again")
+    if status >= 500:
+        return missing(f"{repo_id}{at}: the Hub is in trouble ({status}); try again later, or give {here}")
+    reason = f", {refused.words}" if refused.words else ""
+    return error(f"{repo_id}{at}: the Hub does not give {name} ({status}{reason}); check the name and HF_ENDPOINT")
 
 
 def is_cached(repo_id: str, name: str, **download: Any) -> bool:
@@ -192,20 +243,3 @@ def _in_cache(repo_id: str, name: str, download: Mapping[str, Any]) -> Any:
         return None
     place = {"cache_dir": download.get("cache_dir"), "repo_type": download.get("repo_type")}
     return huggingface_hub.try_to_load_from_cache(repo_id, name, revision=revision, **place)
-
-
-def _refused(
-    repo_id: str, at: str, name: str, here: str, refused: Any, error: type[LeukError], missing: type[LeukError]
-) -> LeukError:
-    status = refused.response.status_code
-    if status == 401:
-        return error("the Hub does not accept the token; run `hf auth login` with a new one, or `hf auth logout`")
-    if status == 403:
-        return error(f"this token may not read {name} of {repo_id}; use one that may")
-    # A file that may be lacking does without: the others may be in the cache.
-    if status == 429:
-        return missing(f"{repo_id}{at}: the Hub limits how often it may be asked; wait a few minutes and try again")
-    if status >= 500:
-        return missing(f"{repo_id}{at}: the Hub is in trouble ({status}); try again later, or give {here}")
-    reason = f", {refused.server_message.rstrip('.')}" if refused.server_message else ""
-    return error(f"{repo_id}{at}: the Hub does not give {name} ({status}{reason}); check the name and HF_ENDPOINT")

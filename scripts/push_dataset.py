@@ -1,6 +1,7 @@
 """Publish a data set's groups and splits on the Hub, so that others get identical splits; its images only by right.
 
 python scripts/push_dataset.py --source leukemia --groups groups.csv --repo owner/name --dry-run published
+
 python scripts/push_dataset.py --source leukemia --groups groups.csv --repo owner/name --no-private --tag v1
 """
 

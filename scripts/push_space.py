@@ -1,6 +1,7 @@
 """Publish the demo as a Hugging Face Space, or write its folder.
 
 python scripts/push_space.py --dry-run runs/space
+
 python scripts/push_space.py --repo me/leuk-demo --model me/leuk --hardware zero-a10g
 """
 

@@ -1,10 +1,9 @@
 """A Hugging Face Hub in memory, served over HTTP on this machine, for tests.
 
 It serves the unmodified huggingface_hub, datasets and hf: repositories with branches, tags and pull requests, large
-files with verified upload, downloads with ranges, and the errors that clients turn into exceptions. Git, Xet,
-organisations, discussions and pages of long lists are left out; what clients do by Xet on huggingface.co is therefore
-not tested, and `environment` makes them upload by LFS. Clients read HF_ENDPOINT when they are imported,
-so a test starts a process with it:
+files with verified upload by LFS or Xet, downloads with ranges, and the errors that clients turn into exceptions. Git,
+organisations, discussions and pages of long lists are left out. Clients read HF_ENDPOINT when they are imported, so a
+test starts a process with it:
 
     with LoopbackHub() as hub:
         hub.add_user("ada", "hf_ada")
@@ -28,8 +27,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from loopback_repo import Answer, Call, File, Refusal, Repo, User
+from loopback_parts import Answer, Call, File, Refusal, User
+from loopback_repo import Repo
 from loopback_rules import is_large, read_card
+from loopback_xet import PREFIX, XetStorage
 
 PREFIXES = {"model": "", "dataset": "datasets/", "space": "spaces/"}
 API = r"/api/(?P<kind>model|dataset|space)s/(?P<repo_id>[^/]+/[^/]+)"
@@ -50,6 +51,8 @@ REPO_ROUTES = {
     rf"POST {API}/paths-info/(?P<revision>[^/]+)": ("paths", "read"),
     rf"POST {API}/preupload/(?P<revision>[^/]+)": ("preupload", "write"),
     rf"POST {API}/commit/(?P<revision>[^/]+)": ("commit", "write"),
+    rf"GET {API}/xet-(?P<right>read)-token/(?P<revision>[^/]+)": ("ticket", "read"),
+    rf"GET {API}/xet-(?P<right>write)-token/(?P<revision>[^/]+)": ("ticket", "write"),
     rf"(?:POST|DELETE) {API}/(?P<ref>branch|tag)/(?P<name>[^/]+)": ("reference", "write"),
     rf"POST {PAGE}\.git/info/lfs/objects/batch": ("batch", "propose"),
     rf"PUT {PAGE}/upload/(?P<ticket>\w+)": ("upload", "ticket"),
@@ -90,6 +93,7 @@ class LoopbackHub:
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.hub = self
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self.xet = XetStorage(self.url)
 
     def __enter__(self) -> LoopbackHub:
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
@@ -99,16 +103,17 @@ class LoopbackHub:
         self._server.shutdown()
         self._server.server_close()
 
-    def environment(self, home: Path, token: str | None = None) -> dict[str, str]:
+    def environment(self, home: Path, token: str | None = None, *, xet: bool = False) -> dict[str, str]:
         """Make a client's environment: this Hub, a Hugging Face home of its own, and no other network.
 
         Args:
             home: Folder of the client's cache and saved token.
             token: Of a user; without one the client is logged out.
+            xet: Let the client use hf_xet, as it does by default where that is installed; else large files go by LFS.
         """
         foreign = re.compile(r"HF_|HUGGING|TRANSFORMERS_OFFLINE|.*_PROXY$", re.IGNORECASE)
         kept = {name: value for name, value in os.environ.items() if not foreign.match(name)}
-        unwanted = ("XET", "TELEMETRY", "UPDATE_CHECK", "PROGRESS_BARS", "SYMLINKS_WARNING")
+        unwanted = ("TELEMETRY", "UPDATE_CHECK", "PROGRESS_BARS", "SYMLINKS_WARNING", *(() if xet else ("XET",)))
         settings = {"HF_ENDPOINT": self.url, "HF_HOME": str(home), "NO_PROXY": "*"}
         settings.update({f"HF_HUB_DISABLE_{name}": "1" for name in unwanted})
         return {**kept, **settings, **({"HF_TOKEN": token} if token else {})}
@@ -122,7 +127,7 @@ class LoopbackHub:
     ) -> Repo:
         """Make a repository, with files as if somebody had pushed them."""
         page = f"{self.url}/{PREFIXES[repo_type]}{repo_id}"
-        repo = self.repos[repo_type, repo_id] = Repo(repo_type, repo_id, page, private=private)
+        repo = self.repos[repo_type, repo_id] = Repo(repo_type, repo_id, page, self.xet, private=private)
         if files:
             large = {path: is_large(content[:512], len(content)) for path, content in files.items()}  # as clients ask
             added = {path: File.of(content, lfs=large[path]) for path, content in files.items()}
@@ -161,8 +166,11 @@ class LoopbackHub:
         query = {name: values[-1].lower() for name, values in parse_qs(address.query).items()}
         try:
             with self._lock:
-                call = Call(method, query, headers, body, self._user(headers))
-                answer = self._dispatch(call, f"{method} {address.path}")
+                if address.path.startswith(f"{PREFIX}/"):
+                    answer = self.xet.answer(f"{method} {address.path}", headers, body)
+                else:
+                    call = Call(method, query, headers, body, self._user(headers))
+                    answer = self._dispatch(call, f"{method} {address.path}")
         except Refusal as refusal:
             return refusal.answer
         except (KeyError, TypeError, ValueError) as error:

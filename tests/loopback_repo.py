@@ -3,93 +3,18 @@
 from __future__ import annotations
 
 import base64
-import dataclasses
 import datetime
 import hashlib
 import json
 import re
 import secrets
 from collections.abc import Mapping, Sequence
-from email.message import Message
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
+from loopback_parts import Call, File, Refusal
 from loopback_rules import is_large, read_card
-
-
-class User(NamedTuple):
-    """Who a token belongs to, and whether it may write."""
-
-    name: str
-    write: bool
-
-
-class Call(NamedTuple):
-    """A request to answer."""
-
-    method: str
-    query: Mapping[str, str]
-    headers: Message
-    body: bytes
-    user: User | None
-
-
-class Answer(NamedTuple):
-    """What goes back to a client: bytes as they are, anything else as JSON."""
-
-    content: Any
-    status: int = 200
-    headers: Mapping[str, str] = {}
-
-
-class Refusal(Exception):
-    """A request that is answered with an error; `code` is what clients choose the exception by."""
-
-    def __init__(
-        self, status: int, message: str, code: str = "", headers: Mapping[str, str] = {}, **content: Any
-    ) -> None:
-        named = {"X-Error-Message": message, **({"X-Error-Code": code} if code else {}), **headers}
-        self.answer = Answer({"error": message, **content}, status, named)
-
-
-@dataclasses.dataclass(frozen=True)
-class File:
-    """A file at some commit: `oid` names its git blob, `etag` its content; `lfs` if it is large or binary."""
-
-    content: bytes = dataclasses.field(repr=False)
-    lfs: bool
-    oid: str
-    etag: str
-
-    @classmethod
-    def of(cls, content: bytes, *, lfs: bool) -> File:
-        """Hash a file as git does, large ones by their pointers."""
-        sha256 = hashlib.sha256(content).hexdigest()
-        pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{sha256}\nsize {len(content)}\n"
-        blob = pointer.encode() if lfs else content
-        oid = hashlib.sha1(b"blob %d\0" % len(blob) + blob).hexdigest()
-        return cls(content, lfs, oid, sha256 if lfs else oid)
-
-    def describe(self) -> dict[str, Any]:
-        """Make its entry in a listing."""
-        size = len(self.content)
-        lfs = {"oid": self.etag, "sha256": self.etag, "size": size, "pointerSize": 125 + len(str(size))}
-        entry = {"type": "file", "size": size, "oid": self.oid, "blobId": self.oid}
-        return {**entry, "lfs": lfs} if self.lfs else entry
-
-    def answer(self, wanted: str, headers: Mapping[str, str]) -> Answer:
-        """Give the content, or the range of it that a client wants."""
-        size = len(self.content)
-        linked = {"X-Linked-Etag": f'"{self.etag}"', "X-Linked-Size": str(size)} if self.lfs else {}
-        headers = {**headers, "Accept-Ranges": "bytes", "ETag": f'"{self.etag}"', **linked}
-        first, last = match.groups() if (match := re.fullmatch(r"bytes=(\d*)-(\d*)", wanted)) else ("", "")
-        if not first and not last:
-            return Answer(self.content, 200, headers)
-        start = int(first) if first else max(0, size - int(last))
-        end = min(int(last) + 1, size) if first and last else size
-        if start >= end:
-            raise Refusal(416, "Range not satisfiable", "", {"Content-Range": f"bytes */{size}"})
-        return Answer(self.content[start:end], 206, {**headers, "Content-Range": f"bytes {start}-{end - 1}/{size}"})
+from loopback_xet import XetStorage
 
 
 class Commit(NamedTuple):
@@ -109,9 +34,9 @@ class Repo:
     The `answer_` methods answer clients, who have the right to ask.
     """
 
-    def __init__(self, repo_type: str, repo_id: str, page: str, *, private: bool) -> None:
+    def __init__(self, repo_type: str, repo_id: str, page: str, xet: XetStorage, *, private: bool) -> None:
         self.repo_type, self.repo_id, self.page, self.private, self.gated = repo_type, repo_id, page, private, False
-        self.owner = repo_id.split("/")[0]
+        self.owner, self.xet = repo_id.split("/")[0], xet
         self.commits: dict[str, Commit] = {}
         attributes = File.of(b"*.safetensors filter=lfs diff=lfs merge=lfs -text\n", lfs=False)
         self.branches = {"main": self.record(None, {".gitattributes": attributes}, "initial commit")}
@@ -158,8 +83,8 @@ class Repo:
                 raise Refusal(400, f"Invalid path: {value['path']}")
             if kind == "file":
                 files[path] = File.of(base64.b64decode(value["content"], validate=True), lfs=False)
-            elif kind == "lfsFile" and value["oid"] in self._verified:
-                files[path] = File.of(self._verified[value["oid"]], lfs=True)
+            elif kind == "lfsFile" and (content := self._large(value["oid"])) is not None:
+                files[path] = File.of(content, lfs=True)
             elif kind == "lfsFile":
                 raise Refusal(400, f"{path} points to a large file that was never uploaded: {value['oid']}")
             elif kind == "deletedFile" and path in files:
@@ -169,6 +94,9 @@ class Repo:
             else:  # the client looks for this wording
                 raise Refusal(404, f"A file with this name doesn't exist: {value['path']} ({kind})", "EntryNotFound")
         return files
+
+    def _large(self, oid: str) -> bytes | None:
+        return self._verified[oid] if oid in self._verified else self.xet.content(oid)
 
     def entries(self, revision: str, *, expand: bool = False) -> dict[str, dict[str, Any]]:
         """Describe a revision's files and folders by path, with the last commit of each if asked."""
@@ -297,4 +225,12 @@ class Repo:
         headers = {"X-Repo-Commit": commit.oid}
         if path not in commit.files:
             raise Refusal(404, "Entry not found", "EntryNotFound", headers)
-        return commit.files[path].answer(call.headers.get("Range", ""), headers)
+        file = commit.files[path]
+        if file.etag in self.xet.hashes:  # other clients read it here as any other file
+            ticket = f"{self.xet.hub}/api/{self.repo_type}s/{self.repo_id}/xet-read-token/{commit.oid}"
+            headers |= {"X-Xet-Hash": self.xet.hashes[file.etag], "Link": f'<{ticket}>; rel="xet-auth"'}
+        return file.answer(call.headers.get("Range", ""), headers)
+
+    def answer_ticket(self, call: Call, right: str, revision: str) -> Any:
+        self.at(revision)
+        return self.xet.ticket(right)

@@ -54,6 +54,26 @@ assert fields.features["label"].names == here.features["label"].names
 print(json.dumps({"columns": fields.column_names, "fields": len(fields)}))
 """
 
+# One process for all faults; waiting between a client's attempts is all that is shortened.
+READ = """
+import sys, time
+sleep = time.sleep
+time.sleep = lambda seconds: sleep(min(seconds, 0.01))
+from leuk_hf.data import load_smears
+from leuk_hf.errors import DataError
+for line in sys.stdin:
+    try:
+        print(len(load_smears(line.strip())), flush=True)
+    except DataError as error:
+        print(error, flush=True)
+"""
+READ_FAULTS = [
+    ("/ada/images", 401, "the Hub does not accept the token; run `hf auth login` with a new one"),
+    ("/api/datasets/ada/images", 403, "this token may not read the data of ada/images; use one that may"),
+    ("/resolve/.*parquet", 429, "ada/images: the Hub limits how often it may be asked; wait a few minutes"),
+    ("/resolve/.*parquet", 500, "ada/images: the Hub is in trouble (500); try again later, or give a folder"),
+]
+
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
@@ -180,3 +200,27 @@ def test_without_a_token_nothing_is_published(hub, client, data):
     done = push(client, data, "ada/fields", token=None)
     assert done.returncode == 2 and done.stderr.splitlines()[-1].startswith("error: there is no token; run `hf auth")
     assert not hub.repos
+
+
+def test_what_the_hub_refuses_a_reader_is_one_sentence(hub, client, data, tmp_path):
+    push(client, data, "ada/images", "--images", "--i-may-publish-these-images", "MIT, drawn by ourselves")
+    environment = {**hub.environment(tmp_path / "another", token="hf_ada"), "PYTHONPATH": str(ROOT)}
+    reader = subprocess.Popen(
+        [sys.executable, "-c", READ], env=environment, cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+
+    def ask(repo_id):
+        reader.stdin.write(f"{repo_id}\n")
+        reader.stdin.flush()
+        return reader.stdout.readline().rstrip("\n")
+
+    for pattern, status, sentence in READ_FAULTS:
+        hub.fail(f"(GET|HEAD) .*{pattern}", status=status, times=1000)
+        assert ask("ada/images").startswith(sentence), (pattern, status)
+        hub._faults.clear()
+    assert ask("ada/none").startswith("ada/none is neither a folder here nor a data set that the Hub or the cache")
+    assert ask("ada/images") == "48"
+    reader.stdin.close()
+    reader.wait(timeout=60)
+    reader.stdout.close()

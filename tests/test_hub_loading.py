@@ -195,7 +195,7 @@ def test_what_the_client_tries_again_is_never_noticed(hub, client, files, healed
         ("model.safetensors", lambda content: content[:8] + b"x" + content[9:],
          "model.safetensors is damaged (Error while deserializing header: "),
         ("model.safetensors", lambda content: b"\xff" * 8 + content[8:],
-         "model.safetensors is damaged (Error while deserializing header: header too large); copy or download it"),
+         "model.safetensors is damaged (Error while deserializing header: header too large); copy it again, or by"),
         ("model.safetensors", lambda content: content[:-1], "model.safetensors is damaged ("),
     ],
     ids=["no config", "no weights", "newer", "foreign", "header", "huge header", "cut off"],
