@@ -114,12 +114,6 @@ def test_a_request_of_unknown_length_is_read_whole(api, smear, expected):
     assert httpx.get(f"{api}/call/predict/{answer.json()['event_id']}", timeout=60).text == expected
 
 
-def test_a_missing_argument_gets_one_sentence(api):
-    answer = httpx.post(f"{api}/call/v2/predict", json={})
-    sentence = "No value provided for required argument: image; gradio_api/openapi.json lists the arguments"
-    assert (answer.status_code, answer.json()) == (422, {"detail": sentence})
-
-
 def test_browsers_are_told_not_to_guess(api, smear):
     with smear.open("rb") as file:
         path = httpx.post(f"{api}/upload", files={"files": ("page.html", file)}).json()[0]

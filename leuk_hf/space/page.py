@@ -13,6 +13,8 @@ from starlette.middleware import Middleware
 from leuk_hf.backends import Predictor, as_predictor
 from leuk_hf.labels import CLASS_NAMES
 from leuk_hf.space import audit_panel, classify, folder_names, language, many, mending, programs, theme, trust
+from leuk_hf.space.agents import AgentDoor
+from leuk_hf.space.arguments import WRONG_CALLS, check_arguments
 from leuk_hf.space.endpoints import add_endpoints
 from leuk_hf.space.language import follow_language, language_switch, language_value
 from leuk_hf.space.options import Options
@@ -24,7 +26,6 @@ from leuk_hf.space.serving import (
     BodyLimit,
     NoGuessing,
     keeping_little,
-    missing_argument,
 )
 from leuk_hf.space.waiting import limit_waiting
 from leuk_hf.space.words import I18N, mark, say
@@ -77,6 +78,7 @@ def build_page(
         add_endpoints(page)
         follow_language(demo, page.language)
     demo.queue(max_size=page.options.queue_size + page.options.cases_waiting, api_open=False)
+    check_arguments(demo)
     limit_waiting(demo, many.LINE, page.options.cases_waiting)
     return demo
 
@@ -122,8 +124,12 @@ def launch_settings(options: Options) -> dict[str, Any]:
         "state_session_capacity": SESSIONS,
         "app_kwargs": {
             "lifespan": keeping_little,
-            "middleware": [Middleware(BodyLimit, largest_file=options.largest_file), Middleware(NoGuessing)],
-            "exception_handlers": {TypeError: missing_argument},
+            "middleware": [
+                Middleware(BodyLimit, largest_file=options.largest_file),
+                Middleware(NoGuessing),
+                Middleware(AgentDoor),
+            ],
+            "exception_handlers": WRONG_CALLS,
         },
         "run_history": False,
         "enable_monitoring": False,

@@ -25,7 +25,6 @@ from leuk_hf.space.temporary import remove_older
 if TYPE_CHECKING:
     from gradio.blocks import Blocks
     from gradio.routes import App
-    from starlette.requests import Request
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 SESSIONS = 256
@@ -161,18 +160,6 @@ class NoGuessing:
             await send(message)
 
         await self._app(scope, receive, add if scope["type"] == "http" else send)
-
-
-async def missing_argument(request: Request, error: Exception) -> JSONResponse:
-    """Say in one sentence which argument a program has left out, where Gradio would fail without a word.
-
-    Args:
-        request: Of the program.
-        error: Gradio's; any other is not for here, and raised again.
-    """
-    if f"{API_PREFIX}/call/" not in request.url.path or not str(error).startswith("No value provided"):
-        raise error
-    return JSONResponse({"detail": f"{error}; {API_PREFIX[1:]}/openapi.json lists the arguments"}, 422)
 
 
 def megabytes(size: int) -> str:
