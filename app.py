@@ -55,8 +55,15 @@ def serve(options: Options, logins: list[tuple[str, str]] | None) -> None:
     name = "/".join(Path(source or "shipped checkpoint").parts[-2:])
     options = dataclasses.replace(options, model=source, revision=revision)
     pinned = pin is not None and revision == pin.revision
-    demo = build_page(predictor, model_name=name, revision=revision, options=options, is_preloaded=pinned)
-    demo.launch(auth=logins, **launch_settings(options))
+    demo = build_page(
+        predictor,
+        model_name=name,
+        revision=revision,
+        options=options,
+        is_preloaded=pinned,
+        has_logins=logins is not None,
+    )
+    demo.launch(auth=logins, **launch_settings(options, has_logins=logins is not None))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""The door for agents: under a root path, whatever a proxy does with it, and with a login where there is one."""
+"""The door for agents: under a root path, whatever a proxy does with it, and shut where visitors log in."""
 
-import base64
+import json
 
 import pytest
 from starlette.applications import Starlette
@@ -9,7 +9,10 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 from starlette.testclient import TestClient
 
+from leuk_hf.space import page
 from leuk_hf.space.agents import AgentDoor
+from leuk_hf.space.options import Options
+from leuk_hf.space.uploads import upload_list
 
 KEPT = "/leuk/gradio_api/mcp/schema"
 STRIPPED = "/gradio_api/mcp/schema"
@@ -19,11 +22,10 @@ def told(request):
     return PlainTextResponse(f"{request.scope['root_path']} {request.scope['path']}")
 
 
-def client(root_path="", auth=None):
+def client(root_path=""):
     """A server that is built as Gradio's is: mounted in it another, which has a route of its own."""
     mounted = Mount("/gradio_api/mcp", Starlette(routes=[Route("/schema", told)]))
     app = Starlette(routes=[mounted, Route("/config", told)], middleware=[Middleware(AgentDoor)])
-    app.auth, app.tokens, app.cookie_id = auth, {"token": "ada"}, "x"
     return TestClient(app, root_path=root_path)
 
 
@@ -41,17 +43,12 @@ def test_without_a_root_path_nothing_changes():
     assert client().get(STRIPPED).text == f"/gradio_api/mcp {STRIPPED}"
 
 
-def basic(text):
-    return {"Authorization": f"Basic {base64.b64encode(text.encode()).decode()}"}
+def test_nobody_comes_in_past_the_login(monkeypatch):
+    monkeypatch.setattr(page, "has_mcp", lambda: True)
+    assert page.launch_settings(Options())["mcp_server"]
+    assert not page.launch_settings(Options(), has_logins=True)["mcp_server"]
 
 
-@pytest.mark.parametrize("root_path", ["", "/leuk"])
-def test_agents_log_in_where_others_do(root_path):
-    server = client(root_path, auth={"ada": "sésame:x"})
-    for wrong in ({}, basic("ada:no"), basic("bob:x"), {"Authorization": "Basic ?"}, {"Authorization": "Bearer x"}):
-        answer = server.get(STRIPPED, headers=wrong)
-        assert answer.status_code == 401 and "HTTP Basic" in answer.json()["detail"]
-    assert server.get(STRIPPED, headers=basic("ada:sésame:x")).status_code == 200
-    assert server.get(STRIPPED, headers={"Cookie": "access-token-unsecure-x=token"}).status_code == 200
-    assert server.get(STRIPPED, headers={"Cookie": "access-token-x=other"}).status_code == 401
-    assert server.get("/config").status_code == 200  # Gradio's own, which asks for itself
+def test_a_list_of_files_is_described_without_references():
+    info = upload_list(largest_file=1, file_count="multiple").api_info()
+    assert "$" not in json.dumps(info) and info["items"]["properties"]["meta"]["properties"]["_type"]["const"]

@@ -74,6 +74,8 @@ def test_an_image_that_is_none_gets_one_sentence(address, server_file, endpoint,
         ([None], "Something in the argument files is no file"),
         ([{"path": "/etc/passwd"}], "Something in the argument files is no file"),
         ([{"path": "/etc/passwd", "meta": META}], OF_NO_UPLOAD),
+        (["/etc/passwd"], "Something in the argument files is no file"),
+        (["data:nothing"], "An argument is not of the kind that this endpoint takes"),
         ([], "There are no files"),
     ],
 )

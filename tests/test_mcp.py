@@ -56,3 +56,16 @@ def test_a_tool_answers(address, client, tmp_path):
     result = visit(address, lambda session: session.call_tool("predict", {"image": uri}))
     assert not result.isError
     assert ast.literal_eval(result.content[0].text) == expected  # Gradio writes Python, not JSON
+
+
+def test_a_tool_takes_several_files(address, client, tmp_path):
+    path = tmp_path / "field.png"
+    render_smear("Pre-B", seed=1, image_size=96).save(path)
+    uri = "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+    result = visit(address, lambda session: session.call_tool("predict_batch", {"files": [uri, uri]}))
+    assert not result.isError, result.content[0].text
+    expected = client.predict(image=handle_file(path), api_name="/predict")
+    rows = ast.literal_eval(result.content[0].text)
+    assert [row["error"] for row in rows] == [None, None]
+    for row in rows:
+        assert row["probabilities"] == pytest.approx(expected["probabilities"], abs=1e-6)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 from fastapi.exception_handlers import request_validation_exception_handler
 from fastapi.exceptions import RequestValidationError
+from gradio import processing_utils
 from gradio.exceptions import ComponentProcessingError, InvalidPathError
 from gradio.route_utils import API_PREFIX, FnIndexInferError
 from gradio_client.utils import is_file_obj_with_meta
@@ -46,6 +47,7 @@ def check_arguments(demo: gr.Blocks) -> None:
         block_fn: BlockFunction, inputs: list[Any], state: SessionState | None, explicit_call: bool = False
     ) -> list[Any]:
         try:
+            inputs = [_listed_files(block, value) for block, value in zip(block_fn.inputs, inputs, strict=False)]
             if (wrong := wrong_argument(block_fn, inputs)) is not None:
                 raise gr.Error(wrong)
             return await prepare(block_fn, inputs, state, explicit_call)
@@ -85,6 +87,20 @@ def wrong_argument(block_fn: BlockFunction, inputs: Sequence[Any]) -> str | None
         elif not (_is_file(value) or _is_data_uri(value)):
             return f"The argument {name} is no file; send it as {_FILE}"
     return None
+
+
+def _listed_files(block: Any, value: Any) -> Any:
+    """Make files of the texts in a list: Gradio has agents send addresses, and makes files only of what is no list."""
+    if not isinstance(block, gr.File) or not isinstance(value, list):
+        return value
+    files = []
+    for each in value:
+        if isinstance(each, str) and each.startswith(("data:", "http://", "https://")):
+            is_content = each.startswith("data:")
+            path = processing_utils.save_base64_to_cache(each, block.GRADIO_CACHE) if is_content else each
+            each = {"path": path, "meta": {"_type": "gradio.FileData"}}
+        files.append(each)
+    return files
 
 
 def _is_file(value: Any) -> bool:

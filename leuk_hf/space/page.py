@@ -13,7 +13,7 @@ from starlette.middleware import Middleware
 from leuk_hf.backends import Predictor, as_predictor
 from leuk_hf.labels import CLASS_NAMES
 from leuk_hf.space import audit_panel, classify, folder_names, language, many, mending, programs, theme, trust
-from leuk_hf.space.agents import AgentDoor
+from leuk_hf.space.agents import AgentDoor, has_mcp
 from leuk_hf.space.arguments import WRONG_CALLS, check_arguments
 from leuk_hf.space.endpoints import add_endpoints
 from leuk_hf.space.language import follow_language, language_switch, language_value
@@ -43,6 +43,7 @@ def build_page(
     revision: str | None = None,
     options: Options | None = None,
     is_preloaded: bool = False,
+    has_logins: bool = False,
 ) -> gr.Blocks:
     """Lay out the page around a predictor.
 
@@ -52,6 +53,7 @@ def build_page(
         revision: Of a model on the Hub.
         options: How the demo is served.
         is_preloaded: Whether all files of the model that there are lie in the cache.
+        has_logins: Whether visitors log in.
     """
     predictor = as_predictor(model)
     kept = (SWEEP_SECONDS, KEPT_SECONDS)  # uploads and results
@@ -72,7 +74,7 @@ def build_page(
         with gr.Tab(mark("page_tab_trust")):
             trust.build_trust_tab(page)
         with gr.Tab(mark("page_tab_programs")):
-            programs.build_programs_tab(demo)
+            programs.build_programs_tab(demo, has_logins=has_logins)
         gr.Markdown(mark("page_limits"), elem_classes="leuk-served")
         _in_every_language(page, gr.HTML, functools.partial(served, page), elem_classes="leuk-served")
         add_endpoints(page)
@@ -109,11 +111,12 @@ def _in_every_language(
     page.language.change(write, page.language, shown, queue=False, show_progress="hidden", api_visibility="private")
 
 
-def launch_settings(options: Options) -> dict[str, Any]:
+def launch_settings(options: Options, *, has_logins: bool = False) -> dict[str, Any]:
     """Give what `launch` needs for this page, wherever it is served.
 
     Args:
         options: How.
+        has_logins: Whether visitors log in.
     """
     return {
         "theme": theme.THEME,
@@ -134,7 +137,8 @@ def launch_settings(options: Options) -> dict[str, Any]:
         "run_history": False,
         "enable_monitoring": False,
         "footer_links": ["api", "settings"],
-        "mcp_server": programs.has_mcp(),
+        # Gradio asks nobody at this door to log in, and then fails to call an endpoint, where somebody would have to.
+        "mcp_server": has_mcp() and not has_logins,
         "share": False,
         "ssr_mode": False,  # the language is the browser's to choose
         "server_name": options.host,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from typing import Any
 
 import gradio as gr
 
+from leuk_hf.space.agents import has_mcp
 from leuk_hf.space.words import mark
 
 ADDRESS = "http://127.0.0.1:7860"
@@ -37,16 +37,12 @@ CSS = """
 """
 
 
-def has_mcp() -> bool:
-    """Tell whether the package is there that lets agents call the endpoints (`pip install "gradio[mcp]"`)."""
-    return importlib.util.find_spec("mcp") is not None
-
-
-def build_programs_tab(demo: gr.Blocks) -> None:
+def build_programs_tab(demo: gr.Blocks, *, has_logins: bool = False) -> None:
     """Lay out the tab.
 
     Args:
         demo: The page, whose address stands in the examples once it is open in a browser.
+        has_logins: Whether visitors log in.
     """
     gr.Markdown(mark("programs_endpoints"))
     # Lines that are wrapped need no scrolling, which a keyboard could not do.
@@ -54,7 +50,8 @@ def build_programs_tab(demo: gr.Blocks) -> None:
     python = gr.Code(PYTHON, language="python", label="Python", **shown)
     curl = gr.Code(CURL, language="shell", label="curl", **shown)
     gr.Markdown(mark("programs_openapi"))
-    gr.Markdown(mark("programs_mcp_on" if has_mcp() else "programs_mcp_off"))
+    mcp = "on" if has_mcp() else "off"
+    gr.Markdown(mark("programs_mcp_logins" if has_logins else f"programs_mcp_{mcp}"))
     address = "window.location.origin + window.location.pathname.replace(/[/]$/, '')"
     texts = json.dumps([PYTHON, CURL])
     js = f"() => {texts}.map((text) => text.replaceAll({json.dumps(ADDRESS)}, {address}))"

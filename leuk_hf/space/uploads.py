@@ -73,7 +73,13 @@ def upload_list(*, largest_file: int, **settings: Any) -> gr.File:
     def preprocess(self: gr.File, payload: ListFiles | FileData | None) -> list[Upload] | None:
         return received(payload)
 
-    return _with_limit(gr.File, largest_file, preprocess=preprocess)(**settings)
+    def api_info(self: gr.File) -> dict[str, Any]:
+        schema = gr.File.api_info(self)
+        # Gradio puts the schema of an argument into that of a tool, where its references lead nowhere: no agent could
+        # call one that takes a list of files.
+        return _without_references(schema, schema.get("$defs", {}))
+
+    return _with_limit(gr.File, largest_file, preprocess=preprocess, api_info=api_info)(**settings)
 
 
 def received(payload: ListFiles | FileData | None) -> list[Upload] | None:
@@ -154,6 +160,16 @@ def _with_limit(kind: type[_Kind], largest_file: int, **methods: Any) -> type[_K
 
     content = {**methods, "async_move_resource_to_block_cache": move, "__module__": __name__}
     return type.__new__(type(kind), kind.__name__, (kind,), content)
+
+
+def _without_references(schema: Any, definitions: dict[str, Any]) -> Any:
+    if isinstance(schema, list):
+        return [_without_references(each, definitions) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return _without_references(definitions[schema["$ref"].removeprefix("#/$defs/")], definitions)
+    return {key: _without_references(value, definitions) for key, value in schema.items() if key != "$defs"}
 
 
 def _decode_data_uri(uri: str, largest_file: int) -> bytes:

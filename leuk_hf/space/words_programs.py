@@ -17,6 +17,7 @@ TEXTS = {
         "programs_mcp_off": (
             "Agents can reach the same endpoints as tools, by MCP, where `gradio[mcp]` is installed; here it is not."
         ),
+        "programs_mcp_logins": "Agents cannot reach them as tools, by MCP: here visitors log in, which agents cannot.",
     },
     "fa": {
         "programs_endpoints": (
@@ -35,6 +36,10 @@ TEXTS = {
         ),
         "programs_mcp_off": (
             "عامل‌های هوشمند می‌توانند همین نقطه‌ها را با MCP به کار ببرند، اگر `gradio[mcp]` نصب باشد؛ اینجا نصب نیست."
+        ),
+        "programs_mcp_logins": (
+            "عامل‌های هوشمند نمی‌توانند آن‌ها را به شکل ابزار، با MCP، به کار ببرند: اینجا باید با نام کاربری"
+            " وارد شد، که از آن‌ها برنمی‌آید."
         ),
     },
 }
