@@ -10,7 +10,10 @@ from playwright.sync_api import Browser, expect
 
 
 def one_screen(browser: Browser, address: str) -> None:
-    """After an upload, verdict, probabilities and map are seen on a small laptop without scrolling."""
+    """After an upload, verdict, probabilities and map are seen on a small laptop without scrolling.
+
+    On a phone the verdict stands in the upper half of the screen.
+    """
     width, height = SIZES["desktop"]
     for locale in ("en-US", "fa-IR"):
         with visit(browser, address, locale=locale) as page:
@@ -24,6 +27,11 @@ def one_screen(browser: Browser, address: str) -> None:
                 )
                 inside = box[0] >= 0 and box[1] <= width and 0 < box[2] <= height
                 assert inside, f"{locale}: {part} is at {box} (left, right, bottom), outside of one screen"
+        with visit(browser, address, size="phone", locale=locale) as page:
+            classify(page)
+            page.wait_for_timeout(500)
+            box = page.locator("h3.leuk-verdict").bounding_box()
+            assert box and 0 < box["y"] < SIZES["phone"][1] / 2, f"{locale}, phone: the verdict is at {box}"
 
 
 def opacity(browser: Browser, address: str) -> None:

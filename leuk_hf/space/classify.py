@@ -44,6 +44,13 @@ CSS = field_look.CSS + (
 @media (max-width: 640px) {
   .leuk-controls {display: contents !important}
   .leuk-choices {order: 3}
+  /* Once there is an answer, what leads to it gives way, so that the verdict stands on the first screen. */
+  .column:has(.leuk-intro):not(:has(.leuk-classify .leuk-empty)) {
+    .leuk-intro {display: none}
+    .leuk-controls > .block:has(.gallery) {order: 3}
+    .leuk-notice .prose {font-size: var(--text-sm)}
+    .leuk-image:not(:has(video)) {height: 7.5rem !important}
+  }
 }
 """
 )

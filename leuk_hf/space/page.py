@@ -63,9 +63,11 @@ def build_page(
             gr.Markdown("# leuk_hf", elem_classes="leuk-title")
             language_switch()
         if predictor.class_names == CLASS_NAMES:
-            gr.Markdown(mark("page_intro"))
+            gr.Markdown(mark("page_intro"), elem_classes="leuk-intro")
         else:
-            _in_every_language(page, gr.Markdown, functools.partial(_other_intro, predictor.class_names))
+            _in_every_language(
+                page, gr.Markdown, functools.partial(_other_intro, predictor.class_names), elem_classes="leuk-intro"
+            )
         gr.Markdown(mark("page_notice"), elem_classes="leuk-notice")
         with gr.Tab(mark("page_tab_classify")):
             classify.build_classify_tab(page)
