@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from leuk_hf.model import LeukDenseNet
 
 BACKENDS = ("openvino", "onnxruntime", "torch")  # in the order that "auto" prefers on a CPU
-PRECISIONS = ("auto", "float32", "bfloat16")
+PRECISIONS = ("float32", "bfloat16")
 MAX_THREADS = 1024  # torch crashes when the system refuses it more
 
 
@@ -152,7 +152,7 @@ def load_predictor(
     backend: str = "auto",
     revision: str | None = None,
     device: str | None = None,
-    precision: str = "auto",
+    precision: str = "float32",
     num_threads: int | None = None,
 ) -> Predictor:
     """Load what `predict` and `explain` need, on the fastest backend at hand.
@@ -165,7 +165,8 @@ def load_predictor(
         revision: Branch, tag or commit of a Hub id.
         device: Of torch, such as "cuda" or "cuda:1"; with it, unless it is "cpu", "auto" is torch. By default torch
             takes a GPU if it sees one. The other backends run on the CPU, and "auto" does not look for GPUs.
-        precision: "float32", "bfloat16", or "auto": bfloat16 where the processor computes in it, else float32.
+        precision: "float32", which checkpoints are calibrated in, or "bfloat16": faster on some processors, with
+            probabilities that differ by several hundredths and now and then another label.
         num_threads: Threads of one forward pass; by default one for each core.
 
     Raises:

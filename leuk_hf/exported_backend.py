@@ -80,7 +80,7 @@ class OpenVinoPredictor(ExportedPredictor):
     Args:
         graph: openvino_model.xml with its .bin beside it, or an ONNX file.
         record: Of the export.
-        precision: "auto" is OpenVINO's own choice: bfloat16 where the processor computes in it.
+        precision: "float32" or "bfloat16"; left to itself, OpenVINO takes the latter where the processor has it.
         num_threads: Of one request; by default one for each core.
 
     Raises:
@@ -97,9 +97,10 @@ class OpenVinoPredictor(ExportedPredictor):
         core = openvino.Core()
         if precision == "bfloat16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             raise LeukError("this processor does not compute in bfloat16; leave out the precision")
-        options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
-        if precision != "auto":
-            options["INFERENCE_PRECISION_HINT"] = {"float32": "f32", "bfloat16": "bf16"}[precision]
+        options: dict[str, Any] = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[precision],
+        }
         if num_threads is not None:
             options["INFERENCE_NUM_THREADS"] = num_threads
         try:
@@ -137,7 +138,7 @@ class OnnxRuntimePredictor(ExportedPredictor):
     Args:
         graph: An ONNX file.
         record: Of the export.
-        precision: "auto" is float32.
+        precision: "float32".
         num_threads: Of one request; by default one for each core.
 
     Raises:
@@ -185,7 +186,7 @@ def _outputs(
 
 
 def load_exported(
-    backend: str, graph: Path, record: ExportRecord, *, precision: str = "auto", num_threads: int | None = None
+    backend: str, graph: Path, record: ExportRecord, *, precision: str = "float32", num_threads: int | None = None
 ) -> ExportedPredictor:
     """Build the predictor of a backend.
 

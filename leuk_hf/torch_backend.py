@@ -23,19 +23,18 @@ class TorchPredictor(Predictor):
     Args:
         model: On any device, in any mode and memory layout.
         fast: Run a copy in the form that is fastest to run (`inference_copy`), instead of the network itself.
-        precision: "float32" (the network's own type), "bfloat16" (autocast), or "auto": bfloat16 where the
-            processor computes in it.
+        precision: "float32" (the network's own type) or "bfloat16" (autocast).
         num_threads: Of torch's CPU operations; a setting of the whole process, as torch has it.
     """
 
     def __init__(
-        self, model: LeukDenseNet, *, fast: bool = False, precision: str = "auto", num_threads: int | None = None
+        self, model: LeukDenseNet, *, fast: bool = False, precision: str = "float32", num_threads: int | None = None
     ) -> None:
         super().__init__("torch", model.settings, map_layer(model))
         self._model = model
         self._running = inference_copy(model) if fast else model
         self.device = next(model.parameters()).device
-        self.precision = natural_precision(self.device) if precision == "auto" else precision
+        self.precision = precision
         self._identity: str | None = None
         self._lock = threading.Lock()
         if num_threads is not None:
@@ -87,17 +86,6 @@ class TorchPredictor(Predictor):
             scores.double().cpu().numpy(),
             None if leukocytes is None else leukocytes[:, 0].float().contiguous().cpu().numpy(),
         )
-
-
-def natural_precision(device: torch.device) -> str:
-    """Name the precision that a device computes fastest in without emulating it: "bfloat16" or "float32"."""
-    if device.type == "cuda":
-        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
-    if device.type != "cpu":
-        return "float32"
-    abilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    # With AVX512_BF16 alone the conversions cost what the arithmetic gains.
-    return "bfloat16" if abilities.get("amx_bf16") else "float32"
 
 
 def inference_copy(model: LeukDenseNet) -> LeukDenseNet:
