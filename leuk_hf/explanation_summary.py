@@ -69,7 +69,8 @@ def choose_map(maps: Sequence[dict[str, Any]]) -> dict[str, str] | None:
     """Choose the map to show: true first, then on leukocytes.
 
     True: its hottest pixels matter more than random blocks of the same size, both when they go and when they come,
-    with the whole of either interval. Among these the one of the largest share of a perfect map's.
+    with the whole of either interval. Among these the one of the largest share of a perfect map's; of several that
+    reach it, since more than that is no better, the one whose hottest pixels matter most.
 
     Args:
         maps: Of a summary.
@@ -87,7 +88,14 @@ def choose_map(maps: Sequence[dict[str, Any]]) -> dict[str, str] | None:
             true.append(entry)
     if not true:
         return None
-    best = max(true, key=lambda entry: entry["classes"][ALL]["of_perfect"]["value"])
+
+    def merit(entry: dict[str, Any]) -> tuple[float, float]:
+        share, *gains = (
+            entry["classes"][ALL][name]["value"] for name in ("of_perfect", "deletion_gain", "insertion_gain")
+        )
+        return min(share, 1.0), sum(gains)
+
+    best = max(true, key=merit)
     return {"method": best["method"], "layer": best["layer"]}
 
 

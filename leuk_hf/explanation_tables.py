@@ -129,7 +129,8 @@ def choice_sentence(entry: dict[str, Any]) -> str:
         )
     return (
         f"By these figures the map to show is {_map_name(chosen)}: of those better than random blocks at both deletion"
-        " and insertion, the one with the largest share of what the leukocytes' own map reaches."
+        " and insertion, the one with the largest share of what the leukocytes' own map reaches or, of several that"
+        " reach all of it, the one whose hottest pixels matter most."
     )
 
 

@@ -220,6 +220,13 @@ def test_the_map_chosen_is_true_first_and_then_on_leukocytes():
     true, truer = candidate("grad_cam", 0.5, [0.1, 0.2], [0.1, 0.3]), candidate("layer_cam", 0.6, [0.1, 0.2], [0.1, 1])
     assert choose_map([reference, pretty, unknown, true, truer]) == {"method": "layer_cam", "layer": "norm5"}
     assert choose_map([reference, pretty, unknown]) is None
+    # More than a perfect map's share is no better; then the map whose hottest pixels matter more is shown.
+    fuller, stronger = (
+        candidate("hires_cam", 1.2, [0.1, 0.2], [0.1, 1]),
+        candidate("grad_cam", 1.0, [0.1, 0.2], [0.2, 1]),
+    )
+    stronger["classes"]["all"]["insertion_gain"]["value"] = 0.5
+    assert choose_map([fuller, stronger, truer]) == {"method": "grad_cam", "layer": "norm5"}
 
 
 def test_the_table_says_what_the_figures_say():
