@@ -93,7 +93,8 @@ def choose_map(maps: Sequence[dict[str, Any]]) -> dict[str, str] | None:
         share, *gains = (
             entry["classes"][ALL][name]["value"] for name in ("of_perfect", "deletion_gain", "insertion_gain")
         )
-        return min(share, 1.0), sum(gains)
+        # Two methods that are the same map there differ by rounding: the first of them is taken.
+        return round(min(share, 1.0), 3), round(sum(gains), 3)
 
     best = max(true, key=merit)
     return {"method": best["method"], "layer": best["layer"]}
