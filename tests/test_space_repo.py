@@ -22,7 +22,7 @@ PIN = Pin("ada/leuk", COMMIT)
 OPTIONAL = {"crepes", "onnxruntime", "openvino", "scipy"}
 # Parts of gradio's own server: in the version that it asks for, and in no other.
 BROUGHT_BY = {
-    **dict.fromkeys(("gradio_client", "httpx", "safehttpx", "starlette"), "gradio"),
+    **dict.fromkeys(("fastapi", "gradio_client", "httpx", "safehttpx", "starlette"), "gradio"),
     "filelock": "huggingface_hub",
 }
 INSTALLED_AS = {"PIL": "pillow", "cv2": "opencv-python-headless"}
