@@ -1,8 +1,9 @@
 """Filling a checkpoint with what turns scores into probabilities, sets and refusals.
 
 Shared contract: training fields fit the in-distribution score; calibration fields fit temperature and quantiles and
-set the score's limit; both together set the limits of the input checks. The classifier's bias is fitted to calibration
-fields and their copies in another light together.
+set the score's limit; both together set the limits of the input checks. What corrects the classes' bias is fitted to
+calibration fields and their copies in another light together, and put into the classifier's weights: where there is no
+evidence, as in a field without leukocytes, it must not speak for a class.
 Foreign images fit nothing. Beside every field a copy in another light (`relit`) tells the score what it must bear:
 without them it refused nearly every field that was 20 % brighter than usual, though it could be read as well as any.
 """
@@ -26,10 +27,10 @@ from leuk_hf.in_distribution import DEFAULT_DIMS, InDistribution, fit_in_distrib
 from leuk_hf.model import LeukDenseNet
 from leuk_hf.prediction import softmax
 from leuk_hf.score_comparison import Described, candidates, compare
-from leuk_hf.seen_fields import Seen, biased, rescored
+from leuk_hf.seen_fields import Seen, rescored, reweighted
 
 Part = tuple[Seen, Seen, np.ndarray]  # fields, their copies in another light, labels int (N,)
-_BIAS_STEP = 1 / 256
+_EVIDENCE_RIDGE = 1e-4
 _SCORE_LIMIT = "lowest_in_distribution_score"
 
 
@@ -90,10 +91,11 @@ def calibrate(
         ValueError: If there are too few training fields for the dimensions.
     """
     before = softmax(calibration[0].described.logits / model.temperature)
-    classifier_bias = _corrected_bias(model, calibration)
-    change = (classifier_bias - model.classifier.bias.detach()).double().numpy()
+    bias, weights = _corrected_weights(model, calibration)
+    change = (weights - model.classifier.weight.detach()).double().numpy()
     training, calibration = (
-        (biased(seen, change), biased(again, change), labels) for seen, again, labels in (training, calibration)
+        (reweighted(seen, change), reweighted(again, change), labels)
+        for seen, again, labels in (training, calibration)
     )
     (known, known_relit, known_labels), (held, held_relit, held_labels) = training, calibration
     temperature = fit_temperature(held.described.logits, held_labels)
@@ -132,11 +134,11 @@ def calibrate(
         }
     )
     state_dict = {name: tensor for name, tensor in model.state_dict().items() if "in_distribution." not in name}
-    state_dict["classifier.bias"] = classifier_bias
+    state_dict["classifier.weight"] = weights
     scorer_state = {f"in_distribution.{name}": tensor for name, tensor in fitted.items()}
     filled.load_state_dict(state_dict | scorer_state)
     report = {
-        "bias": change.tolist(),
+        "bias": bias.tolist(),
         "temperature": temperature,
         "conformal_quantiles": list(quantiles),
         "refusal_limits": dataclasses.asdict(limits),
@@ -156,12 +158,21 @@ def calibrate(
     return Calibration(filled.eval(), report, (known, known_relit, known_labels), (held, held_relit, held_labels))
 
 
-def _corrected_bias(model: LeukDenseNet, calibration: Part) -> torch.Tensor:
+def _corrected_weights(model: LeukDenseNet, calibration: Part) -> tuple[np.ndarray, torch.Tensor]:
+    """Fit the classes' bias (K,), and give it with weights (K, C) whose product with features holds it, nearly."""
     held, relit, labels = calibration
-    logits = np.concatenate([held.described.logits, relit.described.logits])
-    change = torch.from_numpy(fit_bias(logits, np.tile(labels, 2)))
-    # In steps that half precision has room for: what is fitted next must be fitted to what is saved.
-    return ((model.classifier.bias.detach().double() + change) / _BIAS_STEP).round().float() * _BIAS_STEP
+    logits, features = (
+        np.concatenate([getattr(part.described, name) for part in (held, relit)]) for name in ("logits", "features")
+    )
+    bias = fit_bias(logits, np.tile(labels, 2))
+    # The ridge regression of 1 on the features, without intercept: 1 for fields, 0 where all features are 0.
+    products = features @ features.T
+    products[np.diag_indices_from(products)] += _EVIDENCE_RIDGE * np.trace(products)
+    evidence = features.T @ np.linalg.solve(products, np.ones(len(features)))
+    own = model.classifier.weight.detach()
+    weights = own + torch.from_numpy(np.outer(bias, evidence)).float()
+    # What is fitted next must be fitted to what is saved, which is half precision where the weights come from it.
+    return bias, weights.half().float() if torch.equal(own, own.half().float()) else weights
 
 
 def compare_scores(

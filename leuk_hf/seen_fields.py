@@ -89,15 +89,16 @@ def relit(image: Image.Image, generator: np.random.Generator) -> Image.Image:
     return Image.fromarray(field)
 
 
-def biased(seen: Seen, bias: np.ndarray) -> Seen:
-    """Give what a network whose classifier has more bias would have told.
+def reweighted(seen: Seen, change: np.ndarray) -> Seen:
+    """Give what a network would have told whose classifier has other weights.
 
     Args:
         seen: From `see`.
-        bias: What is added, float (K,).
+        change: What is added to the weights, float (K, C).
     """
+    described = seen.described
     return dataclasses.replace(
-        seen, described=dataclasses.replace(seen.described, logits=seen.described.logits + bias)
+        seen, described=dataclasses.replace(described, logits=described.logits + described.features @ change.T)
     )
 
 

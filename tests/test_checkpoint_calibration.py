@@ -54,7 +54,7 @@ def test_everything_is_filled_in_and_survives_saving(tiny_model, tmp_path):
     assert reloaded.refusal_limits != RefusalLimits() and len(reloaded.conformal_quantiles) == 4
     before = tiny_model.state_dict()
     for name, tensor in reloaded.state_dict().items():
-        if not name.startswith("in_distribution.") and name != "classifier.bias":
+        if not name.startswith("in_distribution.") and name != "classifier.weight":
             assert torch.equal(tensor, before[name]), name
     # What predict says of a field is what was measured when it was calibrated.
     fields = smears(1000, 24)
@@ -87,20 +87,22 @@ def test_half_precision_stays_half(tiny_model, tmp_path):
     assert {name: tensor.dtype for name, tensor in before.items()} == {
         name: tensor.dtype for name, tensor in after.items()
     }
-    assert all(torch.equal(before[name], after[name]) for name in before if name != "classifier.bias")
-    # The corrected bias is saved without rounding, or temperature and sets would be those of another.
-    assert torch.equal(after["classifier.bias"].float(), fitted.model.classifier.bias)
-    change = after["classifier.bias"].float() - before["classifier.bias"].float()
-    np.testing.assert_allclose(change, fitted.report["bias"], atol=1e-6)
+    assert all(torch.equal(before[name], after[name]) for name in before if name != "classifier.weight")
+    # The corrected weights are saved without rounding, or temperature and sets would be those of others.
+    assert torch.equal(after["classifier.weight"].float(), fitted.model.classifier.weight)
 
 
 @pytest.mark.parametrize("view", ["field", "leukocytes"])
-def test_the_classifier_stays_and_the_file_says_what_was_kept_with_the_model(tiny_model, view, tmp_path):
+def test_the_classifier_is_corrected_and_the_file_says_what_was_kept_with_the_model(tiny_model, view, tmp_path):
     torch.manual_seed(0)
     model = LeukDenseNet(**{**tiny_model.settings, "view": view}).eval()
     _, training, calibration = parts(model)
     fitted = calibrate(model, training, calibration, Options(dims=8, certainty=None))
-    assert torch.equal(fitted.model.classifier.weight, model.classifier.weight)
+    # The correction is what the bias is on fields, and nothing where there are no features.
+    assert torch.equal(fitted.model.classifier.bias, model.classifier.bias)
+    change = (fitted.model.classifier.weight - model.classifier.weight).detach().numpy()
+    added = calibration[0].described.features @ change.T
+    np.testing.assert_allclose(added, np.tile(fitted.report["bias"], (len(added), 1)), rtol=0.3, atol=1e-3)
     model.save_pretrained(tmp_path / "before")
     save_calibrated(fitted.model, tmp_path / "before", tmp_path / "after")
     reloaded = LeukDenseNet.from_pretrained(tmp_path / "after")
