@@ -220,3 +220,14 @@ def test_figures_of_other_weights_are_left_out(tmp_path):
     (tmp_path / "results.json").write_text(json.dumps(content), encoding="utf-8")
     assert results_of(tmp_path, "a") == {"audit": {"own": {"identity": "a"}}, "data": {}}
     assert results_of(tmp_path, "c") is None
+
+
+def test_figures_of_the_checkpoint_come_before_those_of_recipes():
+    own, compared = (
+        {name: entry for name, entry in SHIPPED["protocols"].items() if ("recipes" in entry) == is_compared}
+        for is_compared in (False, True)
+    )
+    assert own and compared
+    page = trust_html({**SHIPPED, "protocols": {**compared, **own}}, model="owner/name", is_public=True)
+    first = page.index(words_trust.TEXTS["en"]["trust_figure"].split("{")[0])
+    assert first < page.index(words_trust.TEXTS["en"]["trust_recipes"])
