@@ -80,8 +80,8 @@ CSS = """
 [dir=rtl] .prose code, [dir=rtl] pre {direction: ltr; unicode-bidi: isolate}
 [role=tab].selected {color: var(--primary-700) !important}
 .dark [role=tab].selected {color: var(--primary-300) !important}
-@media (max-width: 640px) {
-  .gradio-container {padding: 0.4em !important}
-  .gradio-container footer .divider {display: none !important} /* Gradio leaves one link there */
-}
+/* On a phone Gradio leaves one link there, and the dot before it. Its CSS cannot say so: in @media it looks for the
+   footer inside of the page's content. */
+.gradio-container footer .divider {display: none !important}
+.gradio-container footer {column-gap: var(--size-6)}
 """
