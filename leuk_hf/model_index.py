@@ -60,8 +60,9 @@ def _results(results: Mapping[str, Any], recipe: str | None, data_name: str) -> 
             yield from _of_one(entry, f"{data_name}, protocol {key}, this checkpoint", key, data_name)
         elif recipe in entry["recipes"]:
             without = f" without {', '.join(entry['without'])}" if entry["without"] else ""
-            runs = len(entry["runs"])
-            place = f"{data_name}, protocol {entry['protocol']}{without}, recipe {recipe}, {runs} runs"
+            count = len(entry["runs"])
+            runs = "1 run" if count == 1 else f"{count} runs"
+            place = f"{data_name}, protocol {entry['protocol']}{without}, recipe {recipe}, {runs}"
             yield from _of_one({**entry["recipes"][recipe], "part": entry["part"]}, place, key, data_name)
 
 
