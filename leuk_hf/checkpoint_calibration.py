@@ -114,7 +114,7 @@ def calibrate(
         options.dims,
         num_features=model.num_features,
         num_classes=len(model.class_names),
-        sees_leukocytes=model.view == "leukocytes",
+        sees_leukocytes=model.view != "field",
     )
     scorer.load_state_dict(fitted)
     known_measures, held_measures, relit_measures = (rescored(each, scorer) for each in (known, held, held_relit))

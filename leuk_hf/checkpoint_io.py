@@ -26,7 +26,8 @@ CONFIG_NAME = "config.json"
 RESULTS_NAME = "results.json"
 WEIGHTS_NAME = "model.safetensors"
 SCHEMA_VERSION = 1
-VIEWS = ("field", "leukocytes")
+IN_COLOUR = "leukocytes_in_colour"
+VIEWS = ("field", "leukocytes", IN_COLOUR)
 SHIPPED_CHECKPOINT = Path(__file__).parent / "checkpoint"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.\-]*(/[A-Za-z0-9][\w.\-]*)?")
 
@@ -155,7 +156,7 @@ def cam_layers_of(settings: dict[str, Any]) -> tuple[str, ...]:
         settings: Of a checkpoint, as from `read_config`.
     """
     blocks = [f"denseblock{number + 1}" for number in range(len(settings["block_config"]))]
-    return (*blocks, "norm5", *(("leukocyte_pool",) if settings["view"] == "leukocytes" else ()))
+    return (*blocks, "norm5", *(("leukocyte_pool",) if settings["view"] != "field" else ()))
 
 
 def check_class_names(class_names: Sequence[str]) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ def output_names(view: str) -> tuple[str, ...]:
     Args:
         view: Of the checkpoint.
     """
-    optional = ("leukocytes",) if view == "leukocytes" else ()
+    optional = ("leukocytes",) if view != "field" else ()
     return ("logits", "probabilities", "maps", "features", "in_distribution_scores", *optional)
 
 

@@ -31,6 +31,7 @@ _CELLS = (3, 10)  # taken from a field, where it has so many
 _GAP = 2  # pixels between cells at least
 _WIDEST_GAP = 0.3  # of the canvas
 _GREY, _ALONE, _MOVED = 0.25, 0.25, 0.2  # shares of other appearances
+_STAINED = 0.3  # share of other appearances in another field's colours
 _LUMA = np.array((0.299, 0.587, 0.114), dtype=np.float32)
 
 
@@ -149,7 +150,8 @@ def change_optics(field: np.ndarray, generator: np.random.Generator) -> np.ndarr
 def change_appearance(
     field: np.ndarray, leukocytes: np.ndarray, other: tuple[np.ndarray, np.ndarray], generator: np.random.Generator
 ) -> np.ndarray:
-    """Show a field in other optics and, at times, without its colours, or its leukocytes alone or elsewhere.
+    """Show a field in other optics and, at times, in another field's colours or none, or its leukocytes alone or
+    elsewhere.
 
     Args:
         field: uint8 (H, W, 3).
@@ -157,7 +159,9 @@ def change_appearance(
         other: A field of any class and its leukocytes, which are taken away where its background is borrowed.
         generator: Decides what is changed and how far.
     """
-    changed, chance = change_optics(field, generator), generator.random()
+    background, gone = other
+    stained = perturbations.match_colours(field, background) if generator.random() < _STAINED else field
+    changed, chance = change_optics(stained, generator), generator.random()
     if chance < _GREY:
         return perturbations.grey(changed)
     if chance >= _GREY + _ALONE + _MOVED:
@@ -167,7 +171,6 @@ def change_appearance(
     kept = ~widened(~leukocytes, -rim) if rim < 0 else widened(leukocytes, rim)
     if chance < _GREY + _ALONE:
         return np.where(kept[..., None], changed, generator.integers(0, 256, 3, dtype=np.uint8))
-    background, gone = other
     emptied = fill_hole(background, widened(gone, int(generator.integers(3, 6))), generator)
     return np.where(kept[..., None], changed, change_optics(emptied, generator))
 

@@ -3,7 +3,9 @@
 Shared contract: pixel_values are float32 (N, 3, H, W), normalised by some mean and std; leukocytes are opacities
 (N, 1, H, W) in [0, 1], 1 on leukocytes and exactly 0 on everything that is surely none. What lies where the opacity
 is 0 cannot reach a classifier behind this view: neither red cells nor glass nor scale bars, nor the colour, the
-brightness or the contrast of the field, which the leukocytes' own pixels are standardised against.
+brightness or the contrast of the field, which the leukocytes' own pixels are standardised against. In colour, each
+channel is standardised by itself: what is left is how the colours of a field's leukocytes differ from each other, such
+as cytoplasm from nucleus, and not which colours they are.
 
 The network that finds them is a small U-Net (Ronneberger et al. 2015, https://arxiv.org/abs/1505.04597) at half of the
 field's size.
@@ -17,8 +19,10 @@ from torch import nn
 from torch.nn import functional
 
 WIDTHS = (16, 24, 40, 64)
+NUM_CHANNELS_IN_COLOUR = 5
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 _DARKEST_SPREAD = 4 / 255  # below it, differences in luminance are the camera's noise
+_LEAST_ABSORPTION = 0.02  # spread of optical density below which differences in it are the camera's noise
 _NOTHING = 1 / 256  # of the grid: evidence from less area than this counts less than its full weight
 _REACH = 0.1  # of the field's edge: depths beyond it are not told apart; the radius of a large cell is 0.09
 _NEIGHBOURHOOD = 0.045  # of the field's edge: how far around a place its cell's greatest depth is looked for
@@ -71,8 +75,9 @@ def opacity(logits: torch.Tensor) -> torch.Tensor:
 
 
 def erase_background(
-    pixel_values: torch.Tensor, leukocytes: torch.Tensor, mean: torch.Tensor, std: torch.Tensor, *, field_size: int
-) -> torch.Tensor:
+    pixel_values: torch.Tensor, leukocytes: torch.Tensor, mean: torch.Tensor, std: torch.Tensor, *, field_size: int,
+    colour: bool = False,
+) -> torch.Tensor:  # fmt: skip
     """Leave of the leukocytes what a haematologist describes first: texture, the way in from the outline, and size.
 
     Args:
@@ -81,16 +86,21 @@ def erase_background(
         mean: (3,) that pixel_values were normalised by.
         std: (3,) that pixel_values were normalised by.
         field_size: Edge of a whole field in these pixels, which lengths are relative to; H and W may be a piece.
+        colour: Whether to leave differences in colour, too.
 
     Returns:
         (N, 3, H, W), 0 outside of leukocytes: luminance in standard deviations over all their pixels; depth below the
         outline, from 0 to 1 where the cell is deepest; and that greatest depth, the cell's radius, relative to a
-        typical one.
+        typical one. In colour (N, 5, H, W): also how much more red than blue is absorbed, and how much more green than
+        both, by optical densities in standard deviations of each channel; both are 0 where an image is grey.
     """
     luminance = standardised_luminance(pixel_values, leukocytes, mean, std)
     inside = leukocytes.sum(dim=1, keepdim=True)
     depth, radius = depth_and_radius(inside, field_size=field_size)
     described = [depth / radius.clamp_min(1) * inside, radius / (_TYPICAL_RADIUS * field_size) * inside]
+    if colour:
+        red, green, blue = standardised_absorption(pixel_values, leukocytes, mean, std).split(1, dim=1)
+        described += [red - blue, green - (red + blue) / 2]
     return torch.cat([luminance, *described], dim=1)
 
 
@@ -108,10 +118,39 @@ def standardised_luminance(
     luma = torch.tensor(_LUMA, dtype=pixel_values.dtype, device=pixel_values.device)
     weights = (luma * std.to(pixel_values)).view(1, 3, 1, 1)
     luminance = (pixel_values * weights).sum(dim=1, keepdim=True) + (luma * mean.to(pixel_values)).sum()
+    return _standardised(luminance, leukocytes, least_spread=_DARKEST_SPREAD)
+
+
+def standardised_absorption(
+    pixel_values: torch.Tensor, leukocytes: torch.Tensor, mean: torch.Tensor, std: torch.Tensor
+) -> torch.Tensor:
+    """Give each channel's optical density in standard deviations over a field's leukocytes: (N, 3, H, W), 0 outside.
+
+    Neither exposure and white balance (factors of a channel) nor its gamma change it, but where they clip.
+
+    Args:
+        pixel_values: (N, 3, H, W).
+        leukocytes: Opacities (N, G, H, W) of G fields that do not touch, each standardised alone.
+        mean: (3,) that pixel_values were normalised by.
+        std: (3,) that pixel_values were normalised by.
+
+    Source:
+        Beer-Lambert; Ruifrok and Johnston 2001, "Quantification of histochemical staining by color deconvolution".
+    """
+    light = pixel_values * std.to(pixel_values).view(1, 3, 1, 1) + mean.to(pixel_values).view(1, 3, 1, 1)
+    density = -torch.log((light + 1 / 255).clamp_min(1 / 255))
+    channels = [
+        _standardised(channel, leukocytes, least_spread=_LEAST_ABSORPTION) for channel in density.split(1, dim=1)
+    ]
+    return torch.cat(channels, dim=1)
+
+
+def _standardised(values: torch.Tensor, leukocytes: torch.Tensor, *, least_spread: float) -> torch.Tensor:
+    """Standardise (N, 1, H, W) over the leukocytes (N, G, H, W) of each field: (N, 1, H, W), 0 outside."""
     area = leukocytes.sum(dim=(2, 3), keepdim=True) + 1e-6
-    centred = luminance - (luminance * leukocytes).sum(dim=(2, 3), keepdim=True) / area
+    centred = values - (values * leukocytes).sum(dim=(2, 3), keepdim=True) / area
     spread = ((centred.pow(2) * leukocytes).sum(dim=(2, 3), keepdim=True) / area).sqrt()
-    return (centred / spread.clamp_min(_DARKEST_SPREAD) * leukocytes).sum(dim=1, keepdim=True)
+    return (centred / spread.clamp_min(least_spread) * leukocytes).sum(dim=1, keepdim=True)
 
 
 def depth_and_radius(leukocytes: torch.Tensor, *, field_size: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -31,6 +31,8 @@ from leuk_hf.model_card import render_model_card
 from leuk_hf.model_config import IMAGENET_REPOSITORY, config_of
 from leuk_hf.network import DenseNetClassifier
 
+_STEM = "features.conv0.weight"
+
 
 class LeukDenseNet(
     DenseNetClassifier,
@@ -225,6 +227,7 @@ class LeukDenseNet(
         state_dict.update(model._own_state(prefix="in_distribution."))
         if model.class_names != self.class_names:
             state_dict.update(model._own_state(prefix="classifier."))
+        state_dict[_STEM] = _for_channels(state_dict[_STEM], model.state_dict()[_STEM].shape[1])
         model.load_state_dict(state_dict)
         return model.eval()
 
@@ -271,3 +274,9 @@ class LeukDenseNet(
         """
         card = render_model_card(self._hub_mixin_info.model_card_data, self.config, **kwargs)
         return ModelCard(marked(str(card)))
+
+
+def _for_channels(stem: torch.Tensor, count: int) -> torch.Tensor:
+    """Let a first convolution (C, channels, k, k) read more channels, by zeros that change no answer, or fewer."""
+    missing = max(0, count - stem.shape[1])
+    return torch.cat([stem[:, :count], stem.new_zeros(stem.shape[0], missing, *stem.shape[2:])], dim=1)

@@ -18,7 +18,7 @@ from leuk_hf import checkpoint_io
 from leuk_hf.field_checks import RefusalLimits
 from leuk_hf.in_distribution import InDistribution
 from leuk_hf.labels import CLASS_NAMES
-from leuk_hf.leukocyte_view import LeukocyteNetwork, LeukocytePool, erase_background, opacity
+from leuk_hf.leukocyte_view import NUM_CHANNELS_IN_COLOUR, LeukocyteNetwork, LeukocytePool, erase_background, opacity
 from leuk_hf.preprocessing import Preprocessor
 
 
@@ -31,7 +31,8 @@ class DenseNetClassifier(nn.Module):
         cam_layer: The layer explained by default, one of `cam_layers`: "denseblock1" ... "denseblock4" (block
             outputs, before norm5), "norm5" (after its ReLU) or, if only leukocytes are seen, "leukocyte_pool" (norm5
             weighted by them). The last one's maps are averaged for the logits.
-        view: What the network sees: the "field", or its "leukocytes" alone.
+        view: What the network sees: the "field", its "leukocytes" alone, in grey, or "leukocytes_in_colour": alone,
+            with what their colours are relative to each other.
         output_stride: Pixels of the field for each place of the last block: 32, or 16 for maps of twice the size (the
             last transition then does not pool).
         temperature: The logits are divided by it before the softmax (Guo et al. 2017,
@@ -89,12 +90,17 @@ class DenseNetClassifier(nn.Module):
             "bn_size": bn_size,
             "drop_rate": drop_rate,
         }
-        backbone: Any = timm.create_model("densenet121", num_classes=len(self.class_names), **self.architecture)
+        backbone: Any = timm.create_model(
+            "densenet121",
+            num_classes=len(self.class_names),
+            in_chans=NUM_CHANNELS_IN_COLOUR if view == checkpoint_io.IN_COLOUR else 3,
+            **self.architecture,
+        )
         self.num_features: int = backbone.num_features
         self.features = backbone.features
         if output_stride == 16:
             self.features.get_submodule(f"transition{len(self.architecture['block_config']) - 1}").pool = nn.Identity()
-        self.leukocytes = LeukocyteNetwork() if view == "leukocytes" else None
+        self.leukocytes = LeukocyteNetwork() if view != "field" else None
         self.leukocyte_pool = LeukocytePool()
         self.global_pool = backbone.global_pool
         self.head_drop = backbone.head_drop
@@ -103,10 +109,15 @@ class DenseNetClassifier(nn.Module):
             in_distribution_dims,
             num_features=self.num_features,
             num_classes=len(self.class_names),
-            sees_leukocytes=view == "leukocytes",
+            sees_leukocytes=view != "field",
         )
         self.cam_layer = cam_layer
         self.layer(cam_layer)
+
+    @property
+    def sees_colour(self) -> bool:
+        """Whether it is told what the leukocytes' colours are relative to each other."""
+        return self.view == checkpoint_io.IN_COLOUR
 
     @property
     def cam_layers(self) -> tuple[str, ...]:
@@ -139,8 +150,9 @@ class DenseNetClassifier(nn.Module):
         """
         if leukocytes is not None:
             mean, std = (torch.tensor(values) for values in (self.preprocessor.mean, self.preprocessor.std))
-            size = self.preprocessor.image_size
-            pixel_values = erase_background(pixel_values, leukocytes, mean, std, field_size=size)
+            pixel_values = erase_background(
+                pixel_values, leukocytes, mean, std, field_size=self.preprocessor.image_size, colour=self.sees_colour
+            )
         return self.features[:-1](pixel_values)
 
     def pooled_features(self, activations: torch.Tensor, leukocytes: torch.Tensor | None) -> torch.Tensor:

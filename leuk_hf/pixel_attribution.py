@@ -177,7 +177,7 @@ class _Count:
 def _seen_by(
     model: LeukDenseNet, image: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor, Callable[[torch.Tensor], torch.Tensor]]:
-    """Give what the classifier reads of an image, its baseline, and the classifier; all (N, 3, H, W) to (N, K)."""
+    """Give what the classifier reads of an image, its baseline, and the classifier; all (N, C, H, W) to (N, K)."""
     import torch
 
     from leuk_hf.leukocyte_view import erase_background
@@ -191,13 +191,15 @@ def _seen_by(
         return image, glass.view(1, 3, 1, 1).expand_as(image).clone(), model
     mean, std = torch.tensor(preprocessor.mean), torch.tensor(preprocessor.std)
     with torch.no_grad():
-        seen = erase_background(image, leukocytes, mean, std, field_size=preprocessor.image_size)
+        seen = erase_background(
+            image, leukocytes, mean, std, field_size=preprocessor.image_size, colour=model.sees_colour
+        )
 
     def classify(values: torch.Tensor) -> torch.Tensor:
         return model.forward_head(model.pooled_features(features[:-1](values), leukocytes))
 
     flat = seen.clone()
-    flat[:, 0] = 0  # luminance, whose mean over the leukocytes is 0
+    flat[:, 0] = flat[:, 3:] = 0  # luminance and colour, whose means over the leukocytes are 0
     return seen, flat, classify
 
 

@@ -82,7 +82,7 @@ def release_checkpoint(
     write_json(folder / "training.json", record)
     shutil.copyfile(run / "split.csv", folder / "split.csv")
 
-    if model.view == "leukocytes" if calibrated is None else calibrated:
+    if model.view != "field" if calibrated is None else calibrated:
         parts = {name: read_split(run / "split.csv", dataset, name) for name in ("train", "calibration")}
         calibrate_checkpoint(folder, dataset, parts, folder, progress=True)
     shipped = LeukDenseNet.from_pretrained(folder)

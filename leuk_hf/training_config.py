@@ -32,8 +32,8 @@ class TrainConfig:
         clahe: Equalise contrast (CLAHE on L of LAB); empty: as the starting weights, on from scratch.
         annotation_removal: Paint over burnt-in scale bars; empty: as the starting weights, off from scratch.
         augmentation: Training transforms; of view leukocytes "default" or none.
-        view: What the network sees: the field, or its leukocytes alone; empty: as the starting weights, the field from
-            scratch.
+        view: What the network sees: the field, its leukocytes alone (in grey), or these with their differences in
+            colour; empty: as the starting weights, the field from scratch.
         output_stride: Pixels for each place of the last block, 32 or 16; empty: as the starting weights, 32 from
             scratch.
         fields_per_canvas: Most fields whose cells share a canvas, which networks that see leukocytes alone are trained
@@ -96,7 +96,7 @@ class TrainConfig:
     clahe: bool | None = None
     annotation_removal: bool | None = None
     augmentation: Augmentation = "plain"
-    view: Literal["field", "leukocytes"] | None = None
+    view: Literal["field", "leukocytes", "leukocytes_in_colour"] | None = None
     output_stride: int | None = None
     fields_per_canvas: int = 8
     whole_field_share: float = 0.5

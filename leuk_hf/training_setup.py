@@ -116,7 +116,7 @@ def starting_model(config: TrainConfig, class_names: tuple[str, ...]) -> tuple[L
             "preprocessor": dataclasses.replace(Preprocessor(), **changes),
             **view,
         }
-        if config.view == "leukocytes":
+        if config.view != "field":
             settings["cam_layer"] = "leukocyte_pool"
         if config.weights == "imagenet":
             model = LeukDenseNet.from_imagenet(revision=config.weights_revision, **settings)
@@ -129,7 +129,8 @@ def starting_model(config: TrainConfig, class_names: tuple[str, ...]) -> tuple[L
         return model, config.weights
     source = {"shipped": None, "warm-up": WARM_UP}.get(config.weights, config.weights)
     origin = LeukDenseNet.from_pretrained(source, revision=config.weights_revision)
-    if config.view not in (None, origin.view):
+    # What sees leukocytes in grey can learn to see them in colour, and the other way round.
+    if config.view not in (None, origin.view) and "field" in (config.view, origin.view):
         raise TrainingError(f"the weights see the {origin.view}, not the {config.view}; leave out --view")
     preprocessor = dataclasses.replace(origin.preprocessor, **changes)
     return origin.adapted(class_names=class_names, preprocessor=preprocessor, **view), config.weights

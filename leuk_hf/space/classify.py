@@ -245,7 +245,7 @@ def _first(page: Page, image: Image.Image, run: Callable[[np.ndarray], Outputs])
     unchanging = {
         "prediction": reading.prediction,
         "is_calibrated": predictor.temperature != 1,
-        "sees_leukocytes": predictor.view == "leukocytes",
+        "sees_leukocytes": predictor.view != "field",
         "provenance": page.provenance(),
         "size": shown.size,
         "field": picture(shown),
