@@ -17,7 +17,8 @@ from leuk_hf.protocol_tables import mean_and_spread, value_of
 from leuk_hf.training_config import DEFAULT, TrainConfig
 
 REFERENCE = "default"  # the variant without a change, which the others are compared with
-BASE: dict[str, Any] = {"image_size": 112, "num_epochs": 3, "appearances": 3}
+# In grey, as the recipe was before the leukocytes' colours came to it; the row "in colour" asks what they are worth.
+BASE: dict[str, Any] = {"image_size": 112, "num_epochs": 3, "appearances": 3, "view": "leukocytes"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +40,10 @@ ABLATIONS: dict[str, Ablation] = {
         "Does erasing everything but the leukocytes cost or gain accuracy in other sessions, against whole fields with"
         " the augmentation of plain?",
         {"weights": "scratch", "view": "field", "augmentation": "plain", "output_stride": 32},
+    ),
+    "in colour": Ablation(
+        "Do differences between the colours of a field's leukocytes say more than their luminance alone?",
+        {"view": "leukocytes_in_colour"},
     ),
     "no warm-up": Ablation("Is it worth learning to measure cells before learning classes?", {"weights": "scratch"}),
     "no change of optics": Ablation(

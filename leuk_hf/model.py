@@ -2,9 +2,9 @@
 
 Shared contract: pixel_values are float32 (N, 3, H, W) from `preprocess`; logits are (N, K), K classes in the
 order of `class_names`. With `view="field"` the network is the stock one, its state-dict keys are timm's own
-(`features.*`, `classifier.*`), and `timm.create_model("local-dir:...")` and `"hf-hub:..."` load the same files. With
-`view="leukocytes"` it reads what `leuk_hf.leukocyte_view` leaves of a field (keys `leukocytes.*`); timm alone cannot
-run such a checkpoint, and its config says so to timm by an architecture that timm does not know.
+(`features.*`, `classifier.*`), and `timm.create_model("local-dir:...")` and `"hf-hub:..."` load the same files.
+Otherwise it reads what `leuk_hf.leukocyte_view` leaves of a field (keys `leukocytes.*`); timm alone cannot run such a
+checkpoint, and its config says so to timm by an architecture that timm does not know.
 """
 
 import hashlib

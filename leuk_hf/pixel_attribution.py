@@ -5,12 +5,12 @@ Shared contract: one image at a time; maps are signed float32 (H, W) at the netw
 answers mean nothing without it.
 
 Integrated Gradients starts, for a network that sees leukocytes alone, from the same cells without any texture: every
-pixel of a leukocyte at the mean luminance of them all, outlines and sizes as they are. It explains what the chromatin
-and cytoplasm say beyond that, in what the network is given to see (`erase_background`), the found leukocytes held
-fixed. Neither glass nor black would do: the view divides luminance by its spread over the leukocytes, so that on the
-way from glass all happens in the first few per cent, where the cells are too faint to be found; and without any cell
-the view is empty, which no field is: there the logits are large and mean nothing. A network that sees the whole field
-starts from glass everywhere, in the colour of that field's own.
+pixel of a leukocyte at the mean luminance and colour of them all, outlines and sizes as they are. It explains what the
+chromatin and cytoplasm say beyond that, in what the network is given to see (`erase_background`), the found leukocytes
+held fixed. Neither glass nor black would do: the view divides luminance by its spread over the leukocytes, so that on
+the way from glass all happens in the first few per cent, where the cells are too faint to be found; and without any
+cell the view is empty, which no field is: there the logits are large and mean nothing. A network that sees the whole
+field starts from glass everywhere, in the colour of that field's own.
 
 Occlusion lays a square of that glass over one place after the other, and finds the leukocytes anew each time: a
 covered cell is gone, not a grey square.

@@ -92,6 +92,72 @@ def test_nothing_outside_light_or_colour_reaches_the_network(fields, masks):
         )
 
 
+def densities(light: torch.Tensor) -> torch.Tensor:
+    return -torch.log(light + 1 / 255)
+
+
+def test_colour_is_what_channels_absorb_relative_to_each_other(fields, masks):
+    seen = erase_background(values_of(fields), masks, MEAN, STD, field_size=96, colour=True)
+    without = erase_background(values_of(fields), masks, MEAN, STD, field_size=96)
+    assert seen.shape == (4, 5, 96, 96) and torch.equal(seen[:, :3], without)
+    for row in range(4):
+        inside = masks[row, 0] > 0
+        absorbed = densities(fields[row].double())[:, inside]
+        middle, spread = absorbed.mean(dim=1, keepdim=True), absorbed.std(dim=1, unbiased=False, keepdim=True)
+        red, green, blue = (absorbed - middle) / spread.clamp_min(0.02)
+        assert torch.allclose(seen[row, 3][inside].double(), red - blue, atol=2e-3)
+        assert torch.allclose(seen[row, 4][inside].double(), green - (red + blue) / 2, atol=2e-3)
+        assert (red - blue).abs().max() > 0.1 and not seen[row, 3:][:, ~inside].any()
+
+
+def test_white_balance_exposure_and_gamma_do_not_change_what_colours_are_relative_to_each_other(fields, masks):
+    # Changes of light + 1 / 255, which optical density is taken of, so that no rounding hides what is asked.
+    def relative(light: torch.Tensor) -> torch.Tensor:
+        return erase_background(values_of(light - 1 / 255), masks, MEAN, STD, field_size=96, colour=True)[:, 3:]
+
+    light = fields + 1 / 255
+    balanced = light * torch.tensor((0.7, 0.9, 0.6)).view(1, 3, 1, 1)
+    gammas = torch.stack([light[:, channel] ** power for channel, power in enumerate((0.8, 1.3, 1.1))], dim=1)
+    for changed in (0.6 * light, balanced, gammas):
+        assert torch.allclose(relative(changed), relative(light), atol=2e-3)
+
+
+def test_grey_images_have_no_colour(fields, masks):
+    grey = (fields * LUMA).sum(dim=1, keepdim=True).expand(-1, 3, -1, -1)
+    seen = erase_background(values_of(grey), masks, MEAN, STD, field_size=96, colour=True)
+    assert seen[:, 3:].abs().max() < 1e-3
+    black = erase_background(values_of(torch.zeros_like(fields)), masks, MEAN, STD, field_size=96, colour=True)
+    assert black[:, 3:].abs().max() < 1e-3
+
+
+def test_each_field_of_a_canvas_has_colours_of_its_own(fields, masks):
+    apart = torch.cat([masks[:1], masks[1:2]], dim=1)  # two cells, as if of two fields
+    together = erase_background(values_of(fields[:1]), apart, MEAN, STD, field_size=96, colour=True)
+    for group in range(2):
+        alone = erase_background(
+            values_of(fields[:1]), apart[:, group : group + 1], MEAN, STD, field_size=96, colour=True
+        )
+        inside = apart[0, group] > 0
+        assert torch.allclose(together[0, 3:][:, inside], alone[0, 3:][:, inside], atol=1e-5)
+
+
+def test_learning_to_see_colour_starts_from_the_same_answers(fields, tmp_path):
+    model = seeing_leukocytes()
+    seeing = model.adapted(view="leukocytes_in_colour")
+    assert seeing.sees_colour and seeing.features.conv0.weight.shape[1] == 5
+    with torch.no_grad():
+        assert torch.allclose(seeing(values_of(fields)), model(values_of(fields)), atol=1e-5)
+        torch.nn.init.normal_(seeing.features.conv0.weight[:, 3:], std=0.1)
+        assert not torch.allclose(seeing(values_of(fields)), model(values_of(fields)), atol=1e-3)
+        back = seeing.adapted(view="leukocytes")
+        assert torch.equal(back(values_of(fields)), model(values_of(fields)))
+    seeing.save_pretrained(tmp_path)
+    loaded = LeukDenseNet.from_pretrained(tmp_path)
+    assert loaded.view == "leukocytes_in_colour" and loaded.identity() == seeing.identity()
+    with torch.no_grad():
+        assert torch.equal(loaded(values_of(fields)), seeing(values_of(fields)))
+
+
 def test_flat_or_missing_leukocytes_are_finite(fields, masks):
     flat = erase_background(values_of(torch.full_like(fields, 0.5)), masks, MEAN, STD, field_size=96)
     assert flat[:, 0].abs().max() < 1e-3
@@ -191,7 +257,10 @@ def test_checkpoints_come_back_and_timm_alone_refuses_them(tmp_path, fields):
 
 @pytest.mark.parametrize(
     ("settings", "reason"),
-    [({"view": "cells"}, "view is 'cells'; choose field or leukocytes"), ({"output_stride": 8}, "choose 16 or 32")],
+    [
+        ({"view": "cells"}, "view is 'cells'; choose field or leukocytes or leukocytes_in_colour"),
+        ({"output_stride": 8}, "choose 16 or 32"),
+    ],
 )
 def test_settings_that_do_not_exist_are_refused(settings, reason):
     with pytest.raises(ValueError, match=reason):

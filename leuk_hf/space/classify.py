@@ -15,6 +15,7 @@ from PIL import Image
 
 from leuk_hf.annotation import find_annotations
 from leuk_hf.backends import Outputs
+from leuk_hf.checkpoint_io import IN_COLOUR
 from leuk_hf.errors import ImageError
 from leuk_hf.evidence import FieldCells, find_cells
 from leuk_hf.explanation import METHODS, Reading, attribute_again, explain_reading, read
@@ -279,10 +280,11 @@ def _details(page: Page, image: Image.Image | ImageError | None, shown: _Shown |
     size = preprocessor.image_size
     figures = [(picture(given, lossless=True), say("classify_shown_input", language, size=size))]
     if reading.leukocytes is not None:
-        seen = np.asarray(given.convert("L"))[..., None].repeat(3, axis=2)
-        grey = np.rint(seen * reading.leukocytes[..., None] + 200 * (1 - reading.leukocytes[..., None]))
-        left = Image.fromarray(grey.astype(np.uint8))
-        figures.append((picture(left, lossless=True), say("classify_shown_view", language)))
+        in_colour = page.predictor.view == IN_COLOUR
+        seen = np.asarray(given if in_colour else given.convert("L").convert("RGB"))
+        left = np.rint(seen * reading.leukocytes[..., None] + 200 * (1 - reading.leukocytes[..., None]))
+        words = say("classify_shown_view_in_colour" if in_colour else "classify_shown_view", language)
+        figures.append((picture(Image.fromarray(left.astype(np.uint8)), lossless=True), words))
     small = _reduced(image)
     boxes = [annotation.box for annotation in find_annotations(small)]
     if not boxes:
