@@ -79,7 +79,7 @@ def warm_up(
     """
     size = model.preprocessor.image_size
     with evaluating(model), torch.no_grad():
-        height, width = model.features(torch.zeros(1, 3, size, size)).shape[2:]
+        height, width = model.forward_features(torch.zeros(1, 3, size, size)).shape[2:]
     grid = (height, width)
 
     def draw(index: int, count: int) -> torch.Tensor:
