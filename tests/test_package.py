@@ -72,7 +72,7 @@ def test_shipped_checkpoint_loads_and_answers():
     assert model.architecture["block_config"] == (6, 12, 24, 16)
     examples = sorted((ROOT / "leuk_hf" / "assets" / "examples").glob("*.png"))
     answers = predict(model, examples)
-    assert model.view == "leukocytes" and model.temperature != 1 and len(model.conformal_quantiles) == 4
+    assert model.view == "leukocytes_in_colour" and model.temperature != 1 and len(model.conformal_quantiles) == 4
     assert len(answers) == 4 and all(abs(sum(answer.probabilities.values()) - 1) < 1e-9 for answer in answers)
 
 
@@ -122,12 +122,15 @@ def test_the_shipped_card_is_what_its_records_say():
 
 def test_training_record_belongs_to_the_checkpoint():
     record = json.loads((SHIPPED_CHECKPOINT / "training.json").read_text(encoding="utf-8"))
-    assert record["starting_weights"] == "warm-up" and "started_from" not in record
-    assert record["command"].startswith("python scripts/train.py --recipe default")
-    # As the recipe says, but for where it ran.
-    recipe, config = DEFAULT.to_dict(), record["config"]
-    assert {name for name in recipe if recipe[name] != config[name]} <= {"source", "groups", "output", "resume"}
-    assert record["fold"] == 0 and len(record["commit"]) >= 40
+    before = record["started_from"]  # in grey, from the warm-up
+    assert (record["starting_weights"], before["starting_weights"]) == ("shipped", "warm-up")
+    assert "started_from" not in before and before["split_sha256"] == record["split_sha256"]
+    # As the recipe says, but for where it ran and what makes two stages of it.
+    recipe, place = DEFAULT.to_dict(), {"source", "groups", "output", "resume"}
+    for one, own in ((before, {"view"}), (record, {"weights", "learning_rate", "num_epochs"})):
+        assert one["command"].startswith("python scripts/train.py --recipe default") and one["fold"] == 0
+        assert {name for name in recipe if recipe[name] != one["config"][name]} <= place | own
+        assert len(one["commit"]) >= 40
     with (SHIPPED_CHECKPOINT / "split.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     names = ("train", "validation", "calibration", "test")
