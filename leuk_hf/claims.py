@@ -90,7 +90,7 @@ def _other_sessions(results: dict[str, Any]) -> Iterator[Claim]:
         recipes = {name: recipe["metrics"]["balanced_accuracy"] for name, recipe in entry["recipes"].items()}
         yield Claim(
             Sentence(
-                "So often its recipe is right in sessions that were left out (protocol `{protocol}`, balanced).",
+                "So often these recipes are right in sessions left out of training (protocol `{protocol}`, balanced).",
                 protocol=entry["protocol"],
             ),
             listed(Sentence("{name}: {figure}", name=name, figure=_show(value)) for name, value in recipes.items()),

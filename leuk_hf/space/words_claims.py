@@ -18,8 +18,8 @@ SENTENCES = {
         "How it does on slides of another session, laboratory or patient.": (
             "روی لام‌های نشست، آزمایشگاه یا بیمار دیگر چگونه است."
         ),
-        "So often its recipe is right in sessions that were left out (protocol `{protocol}`, balanced).": (
-            "شیوهٔ آموزش آن در نشست‌های کنارگذاشته‌شده این اندازه درست می‌گوید (پروتکل {protocol}، متوازن)."
+        "So often these recipes are right in sessions left out of training (protocol `{protocol}`, balanced).": (
+            "این شیوه‌های آموزش در نشست‌های کنارگذاشته‌شده این اندازه درست می‌گویند (پروتکل {protocol}، متوازن)."
         ),
         "Other patients: the sessions of a class may be of the same ones; nothing in the data tells.": (
             "بیماران دیگر: شاید نشست‌های یک رده از همان بیماران باشند؛ چیزی در داده‌ها این را نمی‌گوید."
