@@ -1,7 +1,8 @@
 """What each ingredient of the recipe `default` is worth: variants with one ingredient changed, several seeds each.
 
-Shared contract: a variant is the recipe `default` at `BASE`'s low resolution and few epochs with `changes` put into
-its config. The checkpoint of a run is chosen on its validation part, never on the test part that the table shows.
+Shared contract: a variant is the recipe `default` with `BASE`, in grey, at low resolution and in few epochs, and with
+`changes` put into its config. The checkpoint of a run is chosen on its validation part, never on the test part that
+the table shows.
 """
 
 from __future__ import annotations
@@ -27,15 +28,19 @@ class Ablation:
 
     Args:
         question: What the variant asks, in one sentence.
-        changes: Values of `TrainConfig` that differ from `default`.
+        changes: Values of `TrainConfig` that differ from `default` with `BASE`.
+        is_in_recipe: Whether it is the variant that is like the recipe, and `BASE` that lacks the ingredient.
     """
 
     question: str
     changes: Mapping[str, Any]
+    is_in_recipe: bool = False
 
 
 ABLATIONS: dict[str, Ablation] = {
-    REFERENCE: Ablation("How far does the recipe come as it is, at low resolution and in few epochs?", {}),
+    REFERENCE: Ablation(
+        "How far does the recipe come as it is, but in grey, at low resolution and in few epochs?", {}
+    ),
     "whole field": Ablation(
         "Does erasing everything but the leukocytes cost or gain accuracy in other sessions, against whole fields with"
         " the augmentation of plain?",
@@ -44,6 +49,7 @@ ABLATIONS: dict[str, Ablation] = {
     "in colour": Ablation(
         "Do differences between the colours of a field's leukocytes say more than their luminance alone?",
         {"view": "leukocytes_in_colour"},
+        is_in_recipe=True,
     ),
     "no warm-up": Ablation("Is it worth learning to measure cells before learning classes?", {"weights": "scratch"}),
     "no change of optics": Ablation(
@@ -131,8 +137,9 @@ def judge(entries: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
         entries: From `leuk_hf.experiments.read_entries`.
 
     Returns:
-        Variant -> values (by seed), reference (of the same seeds), gain (mean of the reference minus mean of the
-        variant, over the seeds that both have), spread (the larger of the two ranges between seeds) and verdict:
+        Variant -> values (by seed), reference (of the same seeds), gain (mean with the recipe's ingredient minus mean
+        without it, which is the reference's minus the variant's but for those that are `is_in_recipe`, over the seeds
+        that both have), spread (the larger of the two ranges between seeds) and verdict:
         "stays" if what the variant takes away or changes gains more than the spread, else "goes"; "not known" with
         fewer than two common seeds.
     """
@@ -150,7 +157,8 @@ def judge(entries: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
         ours, theirs = [own[seed] for seed in seeds], [reference[seed] for seed in seeds]
         content: dict[str, Any] = {"values": ours, "reference": theirs, "gain": None, "spread": None}
         if len(seeds) > 1:
-            content["gain"] = sum(theirs) / len(theirs) - sum(ours) / len(ours)
+            gain = sum(theirs) / len(theirs) - sum(ours) / len(ours)
+            content["gain"] = -gain if name in ABLATIONS and ABLATIONS[name].is_in_recipe else gain
             content["spread"] = max(max(ours) - min(ours), max(theirs) - min(theirs))
         verdict = "not known" if content["gain"] is None else _verdict(content["gain"], content["spread"])
         judged[name] = {**content, "verdict": verdict}

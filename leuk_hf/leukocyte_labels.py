@@ -33,7 +33,7 @@ def find_labels(
     """Number the leukocytes of fields.
 
     Args:
-        model: Of view "leukocytes"; left as found.
+        model: Of a view of leukocytes; left as found.
         fields: Enhanced fields of the whole data set.
         rows: Which of them are looked at; the others stay 0.
         appearances: Other ones of each field (`appearance_of`).
@@ -56,7 +56,7 @@ def find_labels(
             values = to_pixel_values(torch.from_numpy(shown).to(device), model.preprocessor, channels_last=False)
             found = model.find_leukocytes(values)
             if found is None:
-                raise ValueError("the model sees the whole field; give one of view leukocytes")
+                raise ValueError("the model sees the whole field; give one of a view of leukocytes")
             for row, mask in zip(batch, found[:, 0].cpu().numpy() > 0.5, strict=True):
                 # Cells are told apart best in the field as it is.
                 cells = label_alike(mask, labels[0, row]) if number else label_leukocytes(mask)

@@ -5,7 +5,8 @@ Shared contract: pixel_values are float32 (N, 3, H, W), normalised by some mean 
 is 0 cannot reach a classifier behind this view: neither red cells nor glass nor scale bars, nor the colour, the
 brightness or the contrast of the field, which the leukocytes' own pixels are standardised against. In colour, each
 channel is standardised by itself: what is left is how the colours of a field's leukocytes differ from each other, such
-as cytoplasm from nucleus, and not which colours they are.
+as cytoplasm from nucleus. Exposure, white balance and gamma of a channel cancel; what mixes channels, another hue or
+another stain, does not.
 
 The network that finds them is a small U-Net (Ronneberger et al. 2015, https://arxiv.org/abs/1505.04597) at half of the
 field's size.

@@ -261,6 +261,7 @@ class LeukDenseNet(
         backbone = timm.create_model("densenet121", num_classes=1000, **model.architecture)
         state_dict = checkpoint_io.read_state_dict(weights, backbone.state_dict())
         state_dict.update(model._own_state())
+        state_dict[_STEM] = _for_channels(state_dict[_STEM], model.state_dict()[_STEM].shape[1])
         model.load_state_dict(state_dict)
         return model.eval()
 

@@ -91,7 +91,9 @@ def train(config: TrainConfig, *, command: str | None = None) -> dict[str, Any]:
         accelerator.print(fields.note)
     cells = None
     if model.leukocytes is None and config.augmentation == "default":
-        raise TrainingError("augmentation default is for the view of leukocytes; give another, or --view leukocytes")
+        raise TrainingError(
+            "augmentation default is for the views of leukocytes; give another, or --view leukocytes_in_colour"
+        )
     if model.leukocytes is not None and config.progressive_sizes:
         raise TrainingError("networks that see leukocytes alone train at one size; leave out --progressive-sizes")
     if model.leukocytes is not None:

@@ -31,7 +31,7 @@ class TrainConfig:
         image_size: Edge in pixels; empty: that of the starting weights, 224 from scratch.
         clahe: Equalise contrast (CLAHE on L of LAB); empty: as the starting weights, on from scratch.
         annotation_removal: Paint over burnt-in scale bars; empty: as the starting weights, off from scratch.
-        augmentation: Training transforms; of view leukocytes "default" or none.
+        augmentation: Training transforms; of views of leukocytes "default" or none.
         view: What the network sees: the field, its leukocytes alone (in grey), or these with their differences in
             colour; empty: as the starting weights, the field from scratch.
         output_stride: Pixels for each place of the last block, 32 or 16; empty: as the starting weights, 32 from
@@ -39,7 +39,8 @@ class TrainConfig:
         fields_per_canvas: Most fields whose cells share a canvas, which networks that see leukocytes alone are trained
             on; in an epoch every field begins one. Validation is on whole fields.
         whole_field_share: Share of such a network's samples that are whole fields instead, in [0, 1].
-        appearances: Other appearances of each field (light, grey, leukocytes alone) in which such a network's
+        appearances: Other appearances of each field (light, another field's colours, grey, leukocytes alone or
+            elsewhere) in which such a network's
             leukocytes are found anew, so that it learns from outlines as they are found there, too.
         balanced_sampling: Draw as many fields of each class.
         weight_averaging: Validate and keep the exponential moving average of the weights with this decay per step, in

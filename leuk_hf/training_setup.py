@@ -116,7 +116,7 @@ def starting_model(config: TrainConfig, class_names: tuple[str, ...]) -> tuple[L
             "preprocessor": dataclasses.replace(Preprocessor(), **changes),
             **view,
         }
-        if config.view != "field":
+        if config.view not in (None, "field"):
             settings["cam_layer"] = "leukocyte_pool"
         if config.weights == "imagenet":
             model = LeukDenseNet.from_imagenet(revision=config.weights_revision, **settings)

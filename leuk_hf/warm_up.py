@@ -38,7 +38,7 @@ class _MeasuringNetwork(nn.Module):
     """A classifier's blocks with a head that tells measures instead of classes.
 
     Args:
-        model: Of view "leukocytes"; its blocks are trained in place.
+        model: Of a view of leukocytes; its blocks are trained in place.
         num_measures: Of each place.
     """
 
@@ -65,7 +65,7 @@ def warm_up(
     """Teach a network's blocks to measure, or go on with a warm-up that was stopped.
 
     Args:
-        model: Of view "leukocytes"; its blocks are changed in place, into the average over the last steps.
+        model: Of a view of leukocytes; its blocks are changed in place, into the average over the last steps.
         fields: Preprocessed as the model's preprocessor does.
         cells: uint8 (N, H, W), their leukocytes, numbered (`leuk_hf.leukocyte_labels`).
         steps: Of AdamW, one-cycle.

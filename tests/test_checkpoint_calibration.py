@@ -92,7 +92,7 @@ def test_half_precision_stays_half(tiny_model, tmp_path):
     assert torch.equal(after["classifier.weight"].float(), fitted.model.classifier.weight)
 
 
-@pytest.mark.parametrize("view", ["field", "leukocytes"])
+@pytest.mark.parametrize("view", ["field", "leukocytes", "leukocytes_in_colour"])
 def test_the_classifier_is_corrected_and_the_file_says_what_was_kept_with_the_model(tiny_model, view, tmp_path):
     torch.manual_seed(0)
     model = LeukDenseNet(**{**tiny_model.settings, "view": view}).eval()

@@ -229,6 +229,14 @@ def test_an_ingredient_stays_only_if_its_gain_exceeds_the_spread_between_seeds()
     assert len({line.count("|") for line in lines}) == 1
 
 
+def test_a_variant_that_adds_what_the_recipe_has_is_weighed_the_other_way_round():
+    entries = [entry_of("default", 0, 0.66), entry_of("default", 1, 0.65)]
+    better = ablations.judge([*entries, entry_of("in colour", 0, 0.75), entry_of("in colour", 1, 0.74)])["in colour"]
+    assert better["gain"] == pytest.approx(0.09) and better["verdict"] == "stays"
+    worse = ablations.judge([*entries, entry_of("in colour", 0, 0.60), entry_of("in colour", 1, 0.61)])["in colour"]
+    assert worse["gain"] == pytest.approx(-0.05) and worse["verdict"] == "goes: the variant is better"
+
+
 def test_runs_are_told_apart_by_variant_and_protocol():
     entries = [entry_of("plain", 0, 0.5), entry_of("plain", 1, 0.7), {**entry_of("plain", 0, 0.9), "protocol": "q"}]
     lines = runs_table(entries).splitlines()[2:]

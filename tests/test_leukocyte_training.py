@@ -27,7 +27,7 @@ from leuk_hf.split_table import parts_of_table
 from leuk_hf.synthetic import write_smears
 from leuk_hf.training import train
 from leuk_hf.training_config import RECIPES, smoke_config
-from leuk_hf.training_setup import average_of
+from leuk_hf.training_setup import average_of, starting_model
 
 FIELD = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
 
@@ -168,6 +168,18 @@ def test_other_appearances_lose_colour_or_background_or_show_another_field_s_at_
         for field, flat in zip(shown, alone, strict=True)
     ]
     assert abs(np.mean(grey) - 0.25) < 0.08 and abs(np.mean(alone) - 0.25) < 0.08 and abs(np.mean(moved) - 0.2) < 0.08
+
+
+def test_appearances_take_another_fields_colours():
+    leukocytes = disc(48, 48, 20) > 0
+    green = np.random.default_rng(1).integers((20, 140, 20), (60, 200, 60), (96, 96, 3), dtype=np.uint8)
+    red = np.random.default_rng(2).integers((140, 20, 20), (200, 60, 60), (96, 96, 3), dtype=np.uint8)
+    shown = [
+        change_appearance(red, leukocytes, (green, ~leukocytes), np.random.default_rng(seed))[leukocytes].mean(axis=0)
+        for seed in range(300)
+    ]
+    coloured = [field for field in shown if np.ptp(field) > 10]  # three in four; the others are grey
+    assert abs(np.mean([field[1] > field[0] for field in coloured]) - 0.3) < 0.1
 
 
 def test_each_field_on_a_canvas_has_its_own_logits():
@@ -332,6 +344,36 @@ def test_the_default_recipe_trains_averages_and_keeps_the_segmenter(config):
         assert torch.equal(model.state_dict()[f"leukocytes.{name}"], tensor)
 
 
+@pytest.mark.parametrize("name", ["plain", "default"])
+def test_recipes_start_with_the_view_they_name(name):
+    config = dataclasses.replace(smoke_config(RECIPES[name]), weights="scratch")
+    model, origin = starting_model(config, ("a", "b"))
+    layers = ("denseblock4", "leukocyte_pool")
+    assert origin == "scratch" and model.view == (config.view or "field")
+    assert model.cam_layer == layers[name == "default"]
+    assert model.features.conv0.weight.shape[1] == (5 if model.sees_colour else 3)
+
+
+def test_grey_and_colour_start_from_each_other_and_neither_from_fields(tmp_path):
+    tiny = {"growth_rate": 8, "block_config": (2, 2, 2, 2), "preprocessor": Preprocessor(image_size=64)}
+    for view, other, channels in (
+        ("leukocytes", "leukocytes_in_colour", 5),
+        ("leukocytes_in_colour", "leukocytes", 3),
+        ("field", "leukocytes", 0),
+    ):
+        origin = LeukDenseNet(view=view, **tiny)
+        origin.save_pretrained(tmp_path / view)
+        config = dataclasses.replace(RECIPES["default"], weights=str(tmp_path / view), view=other, image_size=64)
+        if not channels:
+            with pytest.raises(TrainingError, match="the weights see the field, not the leukocytes"):
+                starting_model(config, origin.class_names)
+            continue
+        model, _ = starting_model(config, origin.class_names)
+        stem = model.features.conv0.weight
+        assert model.view == other and stem.shape[1] == channels
+        assert torch.equal(stem[:, :3], origin.features.conv0.weight[:, :3]) and not stem[:, 3:].any()
+
+
 def test_a_resumed_default_run_ends_with_the_same_weights(config, tmp_path, monkeypatch):
     from leuk_hf.training_run import TrainingRun
 
@@ -376,7 +418,7 @@ def test_impossible_configs_are_refused_in_one_sentence(config, changes, reason)
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"view": "field"}, "augmentation default is for the view of leukocytes"),
+        ({"view": "field"}, "augmentation default is for the views of leukocytes"),
         ({"progressive_sizes": (32, 64)}, "leave out --progressive-sizes"),
     ],
 )

@@ -220,6 +220,9 @@ def test_imagenet_weights_from_a_folder(tmp_path):
     started = LeukDenseNet.from_imagenet(tmp_path, **TINY)
     assert torch.equal(started.features.conv0.weight, backbone.features.conv0.weight)
     assert started.classifier.out_features == 4
+    in_colour = LeukDenseNet.from_imagenet(tmp_path, view="leukocytes_in_colour", **TINY)
+    stem = in_colour.features.conv0.weight
+    assert torch.equal(stem[:, :3], backbone.features.conv0.weight) and stem.shape[1] == 5 and not stem[:, 3:].any()
 
 
 def test_adapted_keeps_features_and_renews_the_classifier(model):

@@ -49,7 +49,7 @@ def test_integrated_gradients_are_complete(model, pixel_values, target):
     told: list[float] = []
     found = integrated_gradients(predictor, pixel_values, target, steps=64, progress=told.append)
     assert found.values.shape == (64, 64) and found.values.dtype == np.float32
-    assert abs(found.difference) > 0.02
+    assert abs(found.difference) > (0.02 if model.sees_colour else 0.05)
     # Where parts for and against the class nearly cancel, the error is that of the parts.
     assert abs(found.values.sum() - found.difference) < 0.01 * np.abs(found.values).sum()
     assert told == sorted(told) and told[0] > 0 and told[-1] == 1

@@ -70,8 +70,8 @@ TEXTS = {
             "What it is left to see: what it takes for leukocytes, in grey, each field's luminance made alike."
         ),
         "classify_shown_view_in_colour": (
-            "What it is left to see: what it takes for leukocytes; of their colours only how they differ from each"
-            " other, each field's made alike."
+            "What it is left to see: what it takes for leukocytes, here in their own colours; the model is given only"
+            " how these differ from each other."
         ),
         "classify_shown_marks": "Annotation found in the field (scale bars, labels).",
         "classify_marks_none": "No scale bar or label was found.",
@@ -145,7 +145,8 @@ TEXTS = {
         "classify_shown_input": "همان‌گونه که به شبکه داده شد: {size} × {size} پیکسل، پیش از نرمال‌سازی.",
         "classify_shown_view": "آنچه برای دیدن می‌ماند: آنچه لکوسیت می‌شمارد، خاکستری و با روشنایی یکسان‌شدهٔ هر میدان.",
         "classify_shown_view_in_colour": (
-            "آنچه برای دیدن می‌ماند: آنچه لکوسیت می‌شمارد؛ از رنگ‌هایش تنها تفاوت آن‌ها با یکدیگر، یکسان‌شده برای هر میدان."
+            "آنچه برای دیدن می‌ماند: آنچه لکوسیت می‌شمارد، اینجا با رنگ‌های خودش؛"
+            " به مدل تنها تفاوت این رنگ‌ها با یکدیگر داده می‌شود."
         ),
         "classify_shown_marks": "نوشته‌ها و نشانه‌های یافت‌شده در میدان (خط مقیاس، برچسب).",
         "classify_marks_none": "خط مقیاس یا برچسبی یافت نشد.",
