@@ -54,6 +54,7 @@ def test_every_number_comes_from_the_file(language):
     shown = numbers_in(text_of(page(SHIPPED, language)))
     by_convention = {"95", "0", "25", "50", "75", "100", f"{100 * MOVED:.1f}", "25.0"}  # level, axis, limit, chance
     counted = {str(len(story.lines)) for story in stories_of(SHIPPED["audit"][AUDITED])} | {"2", "15"}
+    counted |= {str(sum("command" in entry for part in SHIPPED.values() for entry in part.values()))}  # of the sources
     in_the_source = numbers_in("https://doi.org/10.34740/KAGGLE/DSV/2175623") | {"10.34740", "2175623"}
     assert len(shown) > 150
     assert not shown - written(SHIPPED) - by_convention - counted - in_the_source
