@@ -139,9 +139,8 @@ def judge(entries: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     Returns:
         Variant -> values (by seed), reference (of the same seeds), gain (mean with the recipe's ingredient minus mean
         without it, which is the reference's minus the variant's but for those that are `is_in_recipe`, over the seeds
-        that both have), spread (the larger of the two ranges between seeds) and verdict:
-        "stays" if what the variant takes away or changes gains more than the spread, else "goes"; "not known" with
-        fewer than two common seeds.
+        that both have), spread (the larger of the two ranges between seeds) and verdict: "stays" if the ingredient
+        gains more than the spread, else "goes"; "not known" with fewer than two common seeds.
     """
     values: dict[str, dict[int, float]] = {}
     for entry in entries:

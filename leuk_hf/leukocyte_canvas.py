@@ -150,8 +150,7 @@ def change_optics(field: np.ndarray, generator: np.random.Generator) -> np.ndarr
 def change_appearance(
     field: np.ndarray, leukocytes: np.ndarray, other: tuple[np.ndarray, np.ndarray], generator: np.random.Generator
 ) -> np.ndarray:
-    """Show a field in other optics and, at times, in another field's colours or none, or its leukocytes alone or
-    elsewhere.
+    """Show a field in other optics and, at times, another field's colours or none, its leukocytes alone or elsewhere.
 
     Args:
         field: uint8 (H, W, 3).

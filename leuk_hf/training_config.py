@@ -40,8 +40,8 @@ class TrainConfig:
             on; in an epoch every field begins one. Validation is on whole fields.
         whole_field_share: Share of such a network's samples that are whole fields instead, in [0, 1].
         appearances: Other appearances of each field (light, another field's colours, grey, leukocytes alone or
-            elsewhere) in which such a network's
-            leukocytes are found anew, so that it learns from outlines as they are found there, too.
+            elsewhere) in which such a network's leukocytes are found anew, so that it learns from outlines as they
+            are found there, too.
         balanced_sampling: Draw as many fields of each class.
         weight_averaging: Validate and keep the exponential moving average of the weights with this decay per step, in
             (0, 1); 0: the weights themselves.

@@ -335,9 +335,8 @@ def config(tmp_path_factory, smears):
 def test_the_default_recipe_trains_averages_and_keeps_the_segmenter(config):
     record = train(config)
     model = LeukDenseNet.from_pretrained(config.output / "checkpoint")
-    assert (
-        model.view == "leukocytes_in_colour" and model.cam_layer == "leukocyte_pool" and not model.preprocessor.clahe
-    )
+    assert model.view == "leukocytes_in_colour" and model.cam_layer == "leukocyte_pool"
+    assert not model.preprocessor.clahe
     assert record["epochs"] == 2 and record["best"]["validation_balanced_accuracy"] >= 0
     shipped = load_file(LEUKOCYTE_WEIGHTS)
     for name, tensor in shipped.items():

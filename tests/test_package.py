@@ -132,6 +132,10 @@ def test_training_record_belongs_to_the_checkpoint():
         assert "scripts/train.py --recipe default" in one["command"] and one["fold"] == 0
         assert {name for name in recipe if recipe[name] != one["config"][name]} <= place | own
         assert len(one["commit"]) >= 40
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"`--view {before['config']['view']} --num-epochs {before['config']['num_epochs']}`" in readme
+    rate, epochs = record["config"]["learning_rate"], record["config"]["num_epochs"]
+    assert f"--learning-rate {rate} --num-epochs {epochs}`" in readme
     with (SHIPPED_CHECKPOINT / "split.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     names = ("train", "validation", "calibration", "test")
