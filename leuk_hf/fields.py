@@ -61,7 +61,7 @@ class CanvasDataset(torch.utils.data.Dataset):
         fields: Enhanced fields of the whole data set.
         cells: uint8 (A, N, H, W), their leukocytes in A appearances, numbered (`find_labels`). Half of the fields are
             shown as they are or in changed optics, by the outlines found in them as they are; the others in one of
-            their other appearances, by those found in that.
+            their other appearances, by those found in that. Fields borrow colours from each other.
         labels: Class index of each field.
         rows: Which of them, int (N,).
         fields_per_canvas: F, the most fields on one.
@@ -121,7 +121,9 @@ class CanvasDataset(torch.utils.data.Dataset):
                 field = appearance_of(self.fields, self.cells, row, number, rows=self.rows, seed=self.appearance_seed)
                 return field, self.cells[number, row]
         field = self.fields[row]
-        return change_optics(field, generator) if self.optics else field, self.cells[0, row]
+        if self.optics:
+            field = change_optics(field, self.fields[int(self.rows[generator.integers(len(self.rows))])], generator)
+        return field, self.cells[0, row]
 
 
 def appearance_of(

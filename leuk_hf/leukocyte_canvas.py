@@ -31,7 +31,8 @@ _CELLS = (3, 10)  # taken from a field, where it has so many
 _GAP = 2  # pixels between cells at least
 _WIDEST_GAP = 0.3  # of the canvas
 _GREY, _ALONE, _MOVED = 0.25, 0.25, 0.2  # shares of other appearances
-_STAINED = 0.3  # share of other appearances in another field's colours
+_STAINED = 0.4  # share of samples in another field's colours
+_TURNED, _MOST_TURN = 0.3, 30.0  # share of samples of another hue, and how far it is turned: degrees
 _LUMA = np.array((0.299, 0.587, 0.114), dtype=np.float32)
 
 
@@ -126,15 +127,19 @@ def draw_gap(size: int, generator: np.random.Generator) -> int:
     return round(_WIDEST_GAP * size * generator.random() ** 1.5)
 
 
-def change_optics(field: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+def change_optics(field: np.ndarray, other: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """Show a field in another stain, light, focus, resolution and compression, each drawn at random.
 
     Args:
         field: uint8 (H, W, 3).
+        other: uint8 (H, W, 3), a field of any class, whose colours it takes on at times.
         generator: Decides what is changed and how far.
     """
     chance = generator.random
-    changed = perturbations.gamma(field, float(np.exp(generator.uniform(-0.45, 0.45))))
+    changed = perturbations.match_colours(field, other) if chance() < _STAINED else field
+    if chance() < _TURNED:
+        changed = perturbations.hue(changed, generator.uniform(-_MOST_TURN, _MOST_TURN))
+    changed = perturbations.gamma(changed, float(np.exp(generator.uniform(-0.45, 0.45))))
     changed = _mix_channels(changed, generator)
     if chance() < 0.5:
         changed = perturbations.blur(changed, max(0.15, generator.uniform(0, 1.5)))
@@ -150,7 +155,7 @@ def change_optics(field: np.ndarray, generator: np.random.Generator) -> np.ndarr
 def change_appearance(
     field: np.ndarray, leukocytes: np.ndarray, other: tuple[np.ndarray, np.ndarray], generator: np.random.Generator
 ) -> np.ndarray:
-    """Show a field in other optics and, at times, another field's colours or none, its leukocytes alone or elsewhere.
+    """Show a field in other optics and, at times, without colour, its leukocytes alone or elsewhere.
 
     Args:
         field: uint8 (H, W, 3).
@@ -159,8 +164,7 @@ def change_appearance(
         generator: Decides what is changed and how far.
     """
     background, gone = other
-    stained = perturbations.match_colours(field, background) if generator.random() < _STAINED else field
-    changed, chance = change_optics(stained, generator), generator.random()
+    changed, chance = change_optics(field, background, generator), generator.random()
     if chance < _GREY:
         return perturbations.grey(changed)
     if chance >= _GREY + _ALONE + _MOVED:
@@ -171,7 +175,7 @@ def change_appearance(
     if chance < _GREY + _ALONE:
         return np.where(kept[..., None], changed, generator.integers(0, 256, 3, dtype=np.uint8))
     emptied = fill_hole(background, widened(gone, int(generator.integers(3, 6))), generator)
-    return np.where(kept[..., None], changed, change_optics(emptied, generator))
+    return np.where(kept[..., None], changed, change_optics(emptied, field, generator))
 
 
 def _mix_channels(field: np.ndarray, generator: np.random.Generator) -> np.ndarray:

@@ -122,9 +122,9 @@ def draw_canvas(fields: CachedFields, cells: np.ndarray, generator: np.random.Ge
     size = fields[0].shape[0]
     canvas = Canvas(size, gap=draw_gap(size, generator), channels=4)
     for _ in range(2 * FIELDS_PER_CANVAS):  # fields without leukocytes must not keep it for ever
-        row = int(generator.integers(len(cells)))
+        row, other = generator.integers(len(cells), size=2).tolist()
         luminance = perturbations.grey(fields[row])[..., :1]
-        canvas.add(np.dstack([change_optics(fields[row], generator), luminance]), cells[row], generator)
+        canvas.add(np.dstack([change_optics(fields[row], fields[other], generator), luminance]), cells[row], generator)
         if canvas.is_full or canvas.num_fields == FIELDS_PER_CANVAS:
             break
     return canvas.pixels

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import colorsys
 import csv
 import dataclasses
 import json
@@ -170,16 +171,21 @@ def test_other_appearances_lose_colour_or_background_or_show_another_field_s_at_
     assert abs(np.mean(grey) - 0.25) < 0.08 and abs(np.mean(alone) - 0.25) < 0.08 and abs(np.mean(moved) - 0.2) < 0.08
 
 
-def test_appearances_take_another_fields_colours():
-    leukocytes = disc(48, 48, 20) > 0
+def test_samples_take_another_fields_colours_and_other_hues():
     green = np.random.default_rng(1).integers((20, 140, 20), (60, 200, 60), (96, 96, 3), dtype=np.uint8)
     red = np.random.default_rng(2).integers((140, 20, 20), (200, 60, 60), (96, 96, 3), dtype=np.uint8)
-    shown = [
-        change_appearance(red, leukocytes, (green, ~leukocytes), np.random.default_rng(seed))[leukocytes].mean(axis=0)
-        for seed in range(300)
-    ]
-    coloured = [field for field in shown if np.ptp(field) > 10]  # three in four; the others are grey
-    assert abs(np.mean([field[1] > field[0] for field in coloured]) - 0.3) < 0.1
+    shown = [change_optics(red, green, np.random.default_rng(seed)) for seed in range(300)]
+    means = np.array([field.mean(axis=(0, 1)) for field in shown])
+    assert abs(np.mean(means[:, 1] > means[:, 0]) - 0.4) < 0.1
+    turns = np.array([hue_of(change_optics(red, red, np.random.default_rng(seed))) for seed in range(300)])
+    # Three in ten are turned, by as many degrees to either side; white balance alone moves red by a few.
+    assert abs(np.mean(np.abs(turns) > 10) - 0.3 * 2 / 3) < 0.08 and turns.min() < -20 and turns.max() > 20
+
+
+def hue_of(field: np.ndarray) -> float:
+    """Hue of the mean colour, in degrees from red, in [-180, 180)."""
+    red, green, blue = (field.mean(axis=(0, 1)) / 255).tolist()
+    return (360 * colorsys.rgb_to_hsv(red, green, blue)[0] + 180) % 360 - 180
 
 
 def test_each_field_on_a_canvas_has_its_own_logits():
@@ -199,10 +205,10 @@ def test_each_field_on_a_canvas_has_its_own_logits():
 
 
 def test_optics_change_luminance_and_keep_type():
-    changed = [change_optics(FIELD, np.random.default_rng(seed)) for seed in range(6)]
+    changed = [change_optics(FIELD, FIELD, np.random.default_rng(seed)) for seed in range(6)]
     assert all(each.dtype == np.uint8 and each.shape == FIELD.shape for each in changed)
     assert np.ptp([each.mean() for each in changed]) > 20
-    assert np.array_equal(changed[2], change_optics(FIELD, np.random.default_rng(2)))
+    assert np.array_equal(changed[2], change_optics(FIELD, FIELD, np.random.default_rng(2)))
 
 
 def test_balanced_sampling_draws_every_class_equally_and_repeats_under_new_keys():

@@ -111,7 +111,7 @@ def cells_of(fields: CachedFields) -> np.ndarray:
 def test_canvases_bring_the_unchanged_luminance_of_the_same_pixels(smears, monkeypatch):
     fields, _ = smears
     cells = cells_of(fields)
-    monkeypatch.setattr("leuk_hf.warm_up.change_optics", lambda field, generator: field)
+    monkeypatch.setattr("leuk_hf.warm_up.change_optics", lambda field, other, generator: field)
     canvas = draw_canvas(fields, cells, np.random.default_rng(0))
     assert canvas.shape == (96, 96, 5) and canvas.dtype == np.uint8 and canvas[..., 4].max() >= 1
     inside = canvas[..., 4] > 0
