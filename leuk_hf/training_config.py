@@ -66,7 +66,7 @@ class TrainConfig:
         groups: Group table of scripts/prepare_data.py; one on the Hub, as owner/name or owner/name@revision; or your
             own CSV with the columns file and group (such as the patient); empty: made at the start, unless the
             protocol is random.
-        mixed_precision: auto is bfloat16 where the device computes in it, else float32.
+        mixed_precision: auto is bfloat16 where the device is faster in it, else float32.
         channels_last: Memory layout that convolutions prefer.
         sync_batch_norm: Normalise over the batches of all GPUs instead of each one's own; for small batches.
         progressive_sizes: Edges in pixels for equal shares of the epochs, growing up to image_size, such as 96 128

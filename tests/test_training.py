@@ -21,7 +21,7 @@ from leuk_hf.model import LeukDenseNet
 from leuk_hf.synthetic import write_smears
 from leuk_hf.training import train
 from leuk_hf.training_config import CLASSIC, PLAIN, TrainConfig
-from leuk_hf.training_setup import synchronise_batch_norm
+from leuk_hf.training_setup import choose_precision, synchronise_batch_norm
 
 ROOT = Path(__file__).parent.parent
 # Grouping has tests of its own (test_groups); the random protocol needs no search for overlaps.
@@ -399,3 +399,11 @@ def test_smoke_run_and_script_errors(tmp_path):
     assert wrong.returncode == 2 and wrong.stderr.strip() == (
         "error: nowhere does not exist; give the folder that holds the class folders"
     )
+
+
+def test_auto_precision_is_what_this_processor_is_faster_in(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for abilities, precision in (({"avx512_bf16": True}, "no"), ({"avx512_bf16": True, "amx_bf16": True}, "bf16")):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda found=abilities: found, raising=False)
+        assert choose_precision("auto") == precision
+    assert choose_precision("fp16") == "fp16"
