@@ -53,7 +53,8 @@ ABLATIONS: dict[str, Ablation] = {
     ),
     "no warm-up": Ablation("Is it worth learning to measure cells before learning classes?", {"weights": "scratch"}),
     "no change of optics": Ablation(
-        "Do stain, light, focus and noise drawn at random help where colour is erased anyway?",
+        "Do stain, light, focus and noise drawn anew for each sample help, beside the other appearances, always the"
+        " same, that make half of the samples?",
         {"augmentation": "none"},
     ),
     "outlines of the field as it is": Ablation(
@@ -139,23 +140,25 @@ def judge(entries: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     Returns:
         Variant -> values (by seed), reference (of the same seeds), gain (mean with the recipe's ingredient minus mean
         without it, which is the reference's minus the variant's but for those that are `is_in_recipe`, over the seeds
-        that both have), spread (the larger of the two ranges between seeds) and verdict: "stays" if the ingredient
+        that both have, by samples made alike: `samples` of the entries), spread (the larger of the two ranges between
+        seeds) and verdict: "stays" if the ingredient
         gains more than the spread, else "goes"; "not known" with fewer than two common seeds.
     """
-    values: dict[str, dict[int, float]] = {}
+    # Keyed by seed and by how samples were made: those of other code differ in more than the ingredient.
+    values: dict[str, dict[tuple[int, int], float]] = {}
     for entry in entries:
         value = value_of(entry, "test", "metrics", "balanced_accuracy")
         if value is not None:
-            values.setdefault(entry["variant"], {})[entry["seed"]] = value
+            values.setdefault(entry["variant"], {})[entry["seed"], entry["samples"]] = value
     reference = values.get(REFERENCE, {})
     judged = {}
     for name, own in values.items():
         if name == REFERENCE:
             continue
-        seeds = sorted(set(own) & set(reference))
-        ours, theirs = [own[seed] for seed in seeds], [reference[seed] for seed in seeds]
+        keys = sorted(set(own) & set(reference))
+        ours, theirs = [own[key] for key in keys], [reference[key] for key in keys]
         content: dict[str, Any] = {"values": ours, "reference": theirs, "gain": None, "spread": None}
-        if len(seeds) > 1:
+        if len({seed for seed, _ in keys}) > 1:
             gain = sum(theirs) / len(theirs) - sum(ours) / len(ours)
             content["gain"] = -gain if name in ABLATIONS and ABLATIONS[name].is_in_recipe else gain
             content["spread"] = max(max(ours) - min(ours), max(theirs) - min(theirs))
@@ -196,4 +199,4 @@ def ablation_table(entries: Sequence[Mapping[str, Any]]) -> str:
 def _verdict(gain: float, spread: float) -> str:
     if gain > spread:
         return "stays"
-    return "goes: the variant is better" if -gain > spread else "goes: no gain beyond the spread"
+    return "goes: better without it" if -gain > spread else "goes: no gain beyond the spread"

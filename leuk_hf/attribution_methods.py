@@ -88,7 +88,7 @@ def methods_and_layers(
 def randomised(model: Predictor | LeukDenseNet, part: str, seed: int) -> LeukDenseNet:
     """Copy a model with random weights in place of trained ones, as training from scratch starts with.
 
-    What finds the leukocytes (`view="leukocytes"`) stays as trained: it knows no class, and without it the copy would
+    What finds the leukocytes (in the views of them) stays as trained: it knows no class, and without it the copy would
     differ by what it sees, not by what it has learned.
 
     Args:

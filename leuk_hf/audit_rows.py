@@ -242,3 +242,5 @@ ROWS: tuple[Row, ...] = (
     Row("mirrored", _GEOMETRY, "A slide has no left.", _plain(changed.mirror)),
 )  # fmt: skip
 BY_NAME = {row.name: row for row in ROWS}
+# What another lamp, camera or stain does to a whole field, without the colours of a class.
+LIGHTS = tuple(row.name for row in ROWS if row.section == _COLOUR and not row.needs_donor)

@@ -1,4 +1,4 @@
-"""Calibrating a checkpoint on the parts of a data set: the forward passes that `checkpoint_calibration` fits to."""
+"""Calibrating a checkpoint on the parts of a data set, and measuring its refusal: the forward passes of both."""
 
 from __future__ import annotations
 
@@ -10,10 +10,22 @@ import numpy as np
 from datasets import Dataset
 from PIL import Image
 
-from leuk_hf.checkpoint_calibration import Calibration, Options, Part, calibrate, save_calibrated
+from leuk_hf.backends import Predictor
+from leuk_hf.checkpoint_calibration import (
+    Calibration,
+    Options,
+    Part,
+    calibrate,
+    compare_scores,
+    measure_refusal,
+    save_calibrated,
+)
 from leuk_hf.data import read_image, without_decoding
+from leuk_hf.errors import DataError
+from leuk_hf.image_io import load_image
+from leuk_hf.input_files import find_inputs
 from leuk_hf.model import LeukDenseNet
-from leuk_hf.seen_fields import relit, see
+from leuk_hf.seen_fields import Seen, relit, see
 from leuk_hf.torch_backend import TorchPredictor
 
 
@@ -60,6 +72,50 @@ def images_of(predictor: TorchPredictor, dataset: Dataset, rows: np.ndarray) -> 
     """
     encoded, side = without_decoding(dataset), predictor.preprocessor.sufficient_side
     return (read_image(encoded[row], reduce_to=side) for row in rows.tolist())
+
+
+def see_folder(predictor: Predictor, folder: Path, *, batch_size: int, progress: bool = False) -> Seen:
+    """Look at all images of a folder.
+
+    Args:
+        predictor: Of the network.
+        folder: Of images that are to be refused.
+        batch_size: Images per forward pass.
+        progress: Show a bar.
+
+    Raises:
+        DataError: If it is no folder.
+        ImageError: If one of the images cannot be read.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder} is no folder; give a folder of images to be refused")
+    side = predictor.preprocessor.sufficient_side
+    images = (load_image(name, reduce_to=side) for name in find_inputs([str(folder)], ()))
+    return see(predictor, images, batch_size=batch_size, progress=folder.name if progress else None)
+
+
+def calibration_entry(
+    fitted: Calibration,
+    model: LeukDenseNet,
+    options: Options,
+    *,
+    usable: tuple[str, Seen] | None,
+    foreign: dict[str, Seen],
+) -> dict[str, Any]:
+    """Say what was fitted and how the refusal does, for the section `calibration` of results.json.
+
+    Args:
+        fitted: From `calibrate_checkpoint`.
+        model: The calibrated checkpoint, as reloaded.
+        options: How it was calibrated.
+        usable: Name of a part, and its fields, to be answered; None: the calibration part.
+        foreign: Name -> images to be refused; with them every candidate score is compared.
+    """
+    name, fields = usable or ("calibration", fitted.calibration[0])
+    entry = {**fitted.report, "usable_fields": name, "refusal": measure_refusal(model, fields, foreign)}
+    if foreign:
+        entry["scores"] = compare_scores(fitted.training, fitted.calibration, fields, foreign, options)
+    return entry
 
 
 def _see_twice(

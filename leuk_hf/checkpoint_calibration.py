@@ -61,7 +61,8 @@ class Calibration:
 
     Args:
         model: A copy with everything filled in.
-        report: JSON types, for results.json.
+        report: JSON types, for results.json; bias is what the correction adds to the logits of calibration fields, on
+            average, and bias_spread its standard deviation over them.
         training: Of the part that the network was trained on.
         calibration: Of the part that was kept for this, likewise.
     """
@@ -91,8 +92,9 @@ def calibrate(
         ValueError: If there are too few training fields for the dimensions.
     """
     before = softmax(calibration[0].described.logits / model.temperature)
-    bias, weights = _corrected_weights(model, calibration)
+    weights = _corrected_weights(model, calibration)
     change = (weights - model.classifier.weight.detach()).double().numpy()
+    added = calibration[0].described.features @ change.T
     training, calibration = (
         (reweighted(seen, change), reweighted(again, change), labels)
         for seen, again, labels in (training, calibration)
@@ -138,7 +140,8 @@ def calibrate(
     scorer_state = {f"in_distribution.{name}": tensor for name, tensor in fitted.items()}
     filled.load_state_dict(state_dict | scorer_state)
     report = {
-        "bias": bias.tolist(),
+        "bias": added.mean(axis=0).tolist(),
+        "bias_spread": added.std(axis=0).tolist(),
         "temperature": temperature,
         "conformal_quantiles": list(quantiles),
         "refusal_limits": dataclasses.asdict(limits),
@@ -158,8 +161,8 @@ def calibrate(
     return Calibration(filled.eval(), report, (known, known_relit, known_labels), (held, held_relit, held_labels))
 
 
-def _corrected_weights(model: LeukDenseNet, calibration: Part) -> tuple[np.ndarray, torch.Tensor]:
-    """Fit the classes' bias (K,), and give it with weights (K, C) whose product with features holds it, nearly."""
+def _corrected_weights(model: LeukDenseNet, calibration: Part) -> torch.Tensor:
+    """Fit the classes' bias, and give weights (K, C) whose product with features holds it, nearly."""
     held, relit, labels = calibration
     logits, features = (
         np.concatenate([getattr(part.described, name) for part in (held, relit)]) for name in ("logits", "features")
@@ -172,7 +175,7 @@ def _corrected_weights(model: LeukDenseNet, calibration: Part) -> tuple[np.ndarr
     own = model.classifier.weight.detach()
     weights = own + torch.from_numpy(np.outer(bias, evidence)).float()
     # What is fitted next must be fitted to what is saved, which is half precision where the weights come from it.
-    return bias, weights.half().float() if torch.equal(own, own.half().float()) else weights
+    return weights.half().float() if torch.equal(own, own.half().float()) else weights
 
 
 def compare_scores(

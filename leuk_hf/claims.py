@@ -7,39 +7,21 @@ that was not measured gives no sentence.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any
 
-from leuk_hf.audit_findings import REMOVED
+from leuk_hf.audit_claims import audit_claims
+from leuk_hf.claim import MOST_RIGHT, Claim, high_end, low_end, number, show
+from leuk_hf.conformal import COVERAGE
 from leuk_hf.protocol_tables import is_comparison
 from leuk_hf.sentence import Sentence, listed
 
-KNOWS_NOTHING = 0.35  # balanced accuracy up to which four classes count as guessed
-LOST_ALONE = 0.03  # balanced accuracy that may be lost where leukocytes stand alone
-FEW_CHANGED = 0.05
-MOST_RIGHT = 0.90  # share right in another light that counts as unharmed
-FOLLOWS = 0.95
-SMALL_ERROR = 0.02  # expected calibration error
-TOLD_APART = 0.95  # AUROC of refusal
-ON_LEUKOCYTES = 0.8  # of what a perfect map reaches
+SMALL_ERROR, LARGE_ERROR = 0.02, 0.05  # expected calibration error
+TOLD_APART, REFUSED = 0.95, 0.9  # AUROC and share of refusal
+ON_LEUKOCYTES = 0.8  # of what the leukocytes' own map reaches
+LEARNED = 0.3  # rank correlation with a random network's map up to which a map counts as learned
 COVERED = 0.92  # lower bound of a class's coverage
-_LIGHT = ("grey", "brightness x0.6", "brightness x1.2", "brightness x1.4")
-
-
-class Claim(NamedTuple):
-    """A sentence about a checkpoint.
-
-    Args:
-        sentence: What the figure shows.
-        figure: With its interval.
-        caveat: What it does not show.
-        is_good: Whether that is what one would wish; None where there is no goal.
-    """
-
-    sentence: Sentence
-    figure: Sentence
-    caveat: Sentence
-    is_good: bool | None
+_SAME_SLIDES = ("random", "grouped")  # protocols
 
 
 def claims_text(results: dict[str, Any]) -> str:
@@ -68,18 +50,36 @@ def _accuracy(results: dict[str, Any]) -> Iterator[Claim]:
     for protocol, entry in results.get("protocols", {}).items():
         if is_comparison(entry):
             continue
-        yield Claim(
-            Sentence(
+        accuracy, familiar = entry["metrics"]["balanced_accuracy"], protocol in _SAME_SLIDES
+        apart = low_end(accuracy) >= MOST_RIGHT
+        said = {
+            (True, True): Sentence(
                 "It tells the classes apart on fields like those it was trained on (protocol `{protocol}`).",
                 protocol=protocol,
             ),
-            Sentence(
-                "balanced accuracy {figure}, {fields} test fields",
-                figure=_show(entry["metrics"]["balanced_accuracy"]),
-                fields=entry["num_fields"],
+            (True, False): Sentence(
+                "It does not always tell the classes apart, even on fields like those it was trained on (protocol"
+                " `{protocol}`).",
+                protocol=protocol,
             ),
-            Sentence("How it does on slides of another session, laboratory or patient."),
-            None,
+            (False, True): Sentence(
+                "It tells the classes apart in sessions left out of training (protocol `{protocol}`).",
+                protocol=protocol,
+            ),
+            (False, False): Sentence(
+                "It does not always tell the classes apart in sessions left out of training (protocol `{protocol}`).",
+                protocol=protocol,
+            ),
+        }
+        yield Claim(
+            said[familiar, apart],
+            Sentence(
+                "balanced accuracy {figure}, {fields} test fields", figure=show(accuracy), fields=entry["num_fields"]
+            ),
+            Sentence("How it does on slides of another session, laboratory or patient.")
+            if familiar
+            else Sentence("How it does on slides of another laboratory or patient."),
+            None if apart else False,
         )
 
 
@@ -93,105 +93,29 @@ def _other_sessions(results: dict[str, Any]) -> Iterator[Claim]:
                 "So often these recipes are right in sessions left out of training (protocol `{protocol}`, balanced).",
                 protocol=entry["protocol"],
             ),
-            listed(Sentence("{name}: {figure}", name=name, figure=_show(value)) for name, value in recipes.items()),
-            Sentence("Other patients: the sessions of a class may be of the same ones; nothing in the data tells."),
+            listed(Sentence("{name}: {figure}", name=name, figure=show(value)) for name, value in recipes.items()),
+            Sentence(
+                "What these very weights do there, for networks were trained anew for it; what any does for other"
+                " patients: the sessions of a class may be of the same ones, and nothing in the data tells."
+            ),
             None,
         )
 
 
-def _leukocytes_needed(rows: dict[str, Any]) -> Iterator[Claim]:
-    present = [rows[name] for name in REMOVED if name in rows]
-    if not present:
-        return
-    worst = max(present, key=lambda row: row["balanced_accuracy"]["value"])
-    needed = _high(worst["balanced_accuracy"]) <= KNOWS_NOTHING
-    removed = Sentence(
-        "balanced accuracy {figure} with every leukocyte removed", figure=_show(worst["balanced_accuracy"])
-    )
-    if worst.get("refused"):
-        removed = Sentence("{before}, refused {figure}", before=removed, figure=_show(worst["refused"]))
-    yield Claim(
-        Sentence("Without leukocytes it does not know the class.")
-        if needed
-        else Sentence("It names classes also without leukocytes."),
-        removed,
-        Sentence("That it reads in them what a haematologist reads."),
-        needed,
-    )
-
-
-def _leukocytes_suffice(rows: dict[str, Any]) -> Iterator[Claim]:
-    if (alone := rows.get("leukocytes only, on grey")) is None:
-        return
-    clean = rows["as it is"]["balanced_accuracy"]
-    enough = alone["balanced_accuracy"]["value"] >= clean["value"] - LOST_ALONE
-    yield Claim(
-        Sentence("Leukocytes are enough for it.") if enough else Sentence("Leukocytes alone are not enough for it."),
-        Sentence(
-            "balanced accuracy {alone} on leukocytes alone, {whole} on whole fields",
-            alone=_show(alone["balanced_accuracy"]),
-            whole=_show(clean),
-        ),
-        Sentence("Which property of them decides."),
-        enough,
-    )
-
-
-def _follows_leukocytes(rows: dict[str, Any]) -> Iterator[Claim]:
-    if (moved := rows.get("leukocytes on another class's background")) is None:
-        return
-    follows = _low(moved["accuracy"]) >= FOLLOWS
-    yield Claim(
-        Sentence("On another background its label stays with the leukocytes.")
-        if follows
-        else Sentence("On another background its label does not always stay with the leukocytes."),
-        Sentence(
-            "stays {stays}, goes with the background {goes}",
-            stays=_show(moved["accuracy"]),
-            goes=_show(moved["followed_donor"]),
-        ),
-        Sentence("What it does on backgrounds of other laboratories."),
-        follows,
-    )
-
-
-def _bears_light(rows: dict[str, Any]) -> Iterator[Claim]:
-    if (coloured := rows.get("colours of another class")) is not None:
-        kept = _high(coloured["changed"]) <= FEW_CHANGED
-        yield Claim(
-            Sentence("Colour hardly moves it.") if kept else Sentence("Colour still moves it."),
-            Sentence("changed {figure} in another class's colours", figure=_show(coloured["changed"])),
-            Sentence("Stains that change which structures are visible."),
-            kept,
-        )
-    present = {name: rows[name]["accuracy"] for name in _LIGHT if name in rows}
-    if present:
-        name, worst = min(present.items(), key=lambda item: item[1]["value"])
-        yield Claim(
-            Sentence("It bears another light.")
-            if _low(worst) >= MOST_RIGHT
-            else Sentence("In another light it is right less often."),
-            Sentence(
-                "accuracy {figure} at the worst of {number} changes ({row})",
-                figure=_show(worst),
-                number=len(present),
-                row=name,
-            ),
-            Sentence("Cameras and lamps that change more than this."),
-            _low(worst) >= MOST_RIGHT,
-        )
-
-
 def _probabilities(results: dict[str, Any]) -> Iterator[Claim]:
-    for name, part in _calibrated(results):
+    for name, part in results.get("protocols", {}).items():
+        if is_comparison(part):
+            continue
         error = part["metrics"].get("expected_calibration_error")
         if error is not None:
-            small = _high(error) <= SMALL_ERROR
+            small = high_end(error) <= SMALL_ERROR
             yield Claim(
                 Sentence("Its probabilities mean what they say.")
                 if small
-                else Sentence("Its probabilities are roughly right."),
-                Sentence("expected calibration error {figure} (`{name}`)", figure=_show(error), name=name),
+                else Sentence("Its probabilities are roughly right.")
+                if high_end(error) <= LARGE_ERROR
+                else Sentence("Its probabilities do not mean what they say."),
+                Sentence("expected calibration error {figure} (`{name}`)", figure=show(error), name=name),
                 Sentence("Probabilities in other laboratories, where the mix of classes and the slides differ."),
                 small,
             )
@@ -199,16 +123,23 @@ def _probabilities(results: dict[str, Any]) -> Iterator[Claim]:
         sets = part.get("prediction_sets", {})
         if covered and "mean_size" in sets:
             label, worst = min(covered.items(), key=lambda item: item[1]["value"])
-            holds = min(_low(each) for each in covered.values()) >= COVERED
+            holds = min(low_end(each) for each in covered.values()) >= COVERED
             yield Claim(
-                Sentence("The prediction set holds the true class, of each class, about as often as promised.")
-                if holds
-                else Sentence("The prediction set may hold the true class less often than promised."),
                 Sentence(
-                    "coverage {figure} at worst ({label}), mean size {size}",
-                    figure=_show(worst),
+                    "The prediction set holds the true class, of each class, about as often as promised ({promised}).",
+                    promised=f"{COVERAGE:.0%}",
+                )
+                if holds
+                else Sentence(
+                    "The prediction set may hold the true class less often than promised ({promised}).",
+                    promised=f"{COVERAGE:.0%}",
+                ),
+                Sentence(
+                    "coverage {figure} at worst ({label}), mean size {size} of {classes}",
+                    figure=show(worst),
                     label=label,
                     size=f"{sets['mean_size']['value']:.2f}",
+                    classes=len(part["per_class"]),
                 ),
                 Sentence("Coverage on fields that are not drawn like the calibration fields."),
                 holds,
@@ -229,13 +160,13 @@ def _refusals(results: dict[str, Any]) -> Iterator[Claim]:
                 for name, each in others.items()
             ]
             usable = f"{100 * entry['refusal']['usable']['refused']:.1f}"
-            apart = min(each["auroc"] for each in others.values()) >= TOLD_APART
+            apart = all(each["auroc"] >= TOLD_APART and each["refused"] >= REFUSED for each in others.values())
             yield Claim(
                 Sentence("It tells images that are no such smear from usable fields.")
                 if apart
                 else Sentence("It does not tell all images that are no such smear from usable fields."),
                 listed([*shares, Sentence("usable fields refused: {share} %", share=usable)]),
-                Sentence("That what it answers is a usable smear: other kinds of junk were not tried."),
+                Sentence("That what it answers is a usable smear: there are more kinds of junk than these."),
                 apart,
             )
 
@@ -258,13 +189,13 @@ def _explanations(results: dict[str, Any]) -> Iterator[Claim]:
             if label != "all" and figures.get("of_perfect", {}).get("value") is not None
         }
         shares = [f"{label} {figure['value']:.2f}" for label, figure in of_perfect.items()]
-        low = min(map(_low, of_perfect.values()), default=0.0)
+        low = min(map(low_end, of_perfect.values()), default=0.0)
         yield Claim(
             Sentence("Its map lies on leukocytes, and what it shows matters for the answer.")
             if low >= ON_LEUKOCYTES
             else Sentence("What its map shows matters for the answer, but part of it lies beside leukocytes."),
             Sentence(
-                "{shares} of what a perfect map on the same grid reaches ({method}, {layer})",
+                "{shares} of what the leukocytes' own map reaches on the same grid ({method}, {layer})",
                 shares=", ".join(shares),
                 method=chosen["method"],
                 layer=chosen["layer"],
@@ -272,46 +203,30 @@ def _explanations(results: dict[str, Any]) -> Iterator[Claim]:
             Sentence("What about a leukocyte decides; where only leukocytes can be seen, a map on them is no merit."),
             low >= ON_LEUKOCYTES,
         )
+        whole = own["classes"]["all"]
+        if whole.get("network_randomised") is None:
+            continue
+        learned = whole["network_randomised"]["value"] <= LEARNED
+        yield Claim(
+            Sentence("Where its map is hot depends on what it has learned.")
+            if learned
+            else Sentence("Where its map is hot is in part given by its architecture, not by what it has learned."),
+            Sentence(
+                "rank correlation with the map of a random network {network}, of a random classifier {classifier}, of"
+                " random blocks {unrelated}",
+                network=number(whole["network_randomised"]),
+                classifier=number(whole["classifier_randomised"]),
+                unrelated=number(whole["unrelated"]),
+            ),
+            Sentence("Which part: a network that sees leukocytes alone marks them whatever its weights."),
+            learned,
+        )
 
 
-def _of_audit(rule: Callable[[dict[str, Any]], Iterator[Claim]]) -> Callable[[dict[str, Any]], Iterator[Claim]]:
-    def over(results: dict[str, Any]) -> Iterator[Claim]:
-        for report in results.get("audit", {}).values():
-            if "rows" in report:
-                yield from rule(report["rows"])
-
-    return over
+def _audits(results: dict[str, Any]) -> Iterator[Claim]:
+    for report in results.get("audit", {}).values():
+        if "rows" in report:
+            yield from audit_claims(report["rows"])
 
 
-_RULES = (
-    _accuracy,
-    _other_sessions,
-    *map(_of_audit, (_leukocytes_needed, _leukocytes_suffice, _follows_leukocytes, _bears_light)),
-    _probabilities,
-    _refusals,
-    _explanations,
-)
-
-
-def _calibrated(results: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    for name, entry in results.get("calibration", {}).items():
-        if "test_part" in entry:
-            yield name, entry["test_part"]
-
-
-def _low(figure: dict[str, Any]) -> float:
-    return figure["value"] if figure["interval"] is None else figure["interval"][0]
-
-
-def _high(figure: dict[str, Any]) -> float:
-    return figure["value"] if figure["interval"] is None else figure["interval"][1]
-
-
-def _show(figure: dict[str, Any] | None) -> str:
-    if figure is None or figure["value"] is None:
-        return Sentence("not defined")
-    value = f"{100 * figure['value']:.1f} %"
-    if figure["interval"] is None:
-        return value
-    low, high = figure["interval"]
-    return f"{value} ({100 * low:.1f}-{100 * high:.1f})"
+_RULES = (_accuracy, _other_sessions, _audits, _probabilities, _refusals, _explanations)

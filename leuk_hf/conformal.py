@@ -102,7 +102,7 @@ def _certain_confidence(count: int, coverage: float, certainty: float) -> float:
     """Give the least confidence at which the coverage of a class with this many fields is certain enough."""
     from scipy.stats import beta  # crepes brings it
 
-    # With the r-th largest nonconformity as the limit, coverage over draws is Beta(r, count + 1 - r).
+    # With the r-th smallest nonconformity as the limit, coverage over draws is Beta(r, count + 1 - r).
     ranks = np.arange(1, count + 1)
     certain = ranks[beta.sf(coverage, ranks, count + 1 - ranks) >= certainty]
     # Half a step above the p-value of the next field out; without a rank that will do every class is in.

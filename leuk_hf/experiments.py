@@ -82,8 +82,8 @@ def run_experiment(experiment: Experiment, folder: Path, *, command: str | None 
         command: The command line, for the record.
 
     Returns:
-        The entry: name, variant, recipe, changes, protocol, fold, seed, fields (per part and class), epochs, best,
-        seconds, figures (part -> summary), calibration (None without), backend, command, commit, date, versions.
+        The entry: name, variant, recipe, changes, protocol, fold, seed, samples, fields (per part and class), epochs,
+        best, seconds, figures (part -> summary), calibration (None without), backend, command, commit, date, versions.
 
     Raises:
         LeukError: If the run cannot be made.
@@ -132,7 +132,7 @@ def run_experiment(experiment: Experiment, folder: Path, *, command: str | None 
         "protocol": experiment.protocol,
         "fold": config.fold,
         "seed": config.seed,
-        **{key: record[key] for key in ("fields", "epochs", "best", "seconds")},
+        **{key: record[key] for key in ("samples", "fields", "epochs", "best", "seconds")},
         "figures": figures,
         "calibration": calibration,
         "backend": predictor.description,

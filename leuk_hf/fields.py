@@ -19,6 +19,7 @@ from leuk_hf.leukocyte_canvas import Canvas, change_appearance, change_optics, d
 from leuk_hf.preprocessing import Preprocessor
 
 NO_FIELD = -100  # in the place of a label: what torch's cross-entropy leaves out
+SAMPLES = 2  # grows when the same seed and settings come to give other samples
 
 
 class FieldDataset(torch.utils.data.Dataset):

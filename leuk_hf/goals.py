@@ -62,7 +62,7 @@ def goals_of(results: dict[str, Any], recipe: str = "default") -> tuple[Goal, ..
     goals = [
         *_accuracy(results, recipe),
         *_audited(rows),
-        *_calibrated(results),
+        *_calibrated(results, recipe),
         *_refused(results),
         *_explained(results),
     ]
@@ -127,8 +127,12 @@ def _audited(rows: dict[str, Any]) -> Iterator[Goal]:
     yield Goal("corner of another class: changed", 0.005, _DOWN, of(corners, "changed"))
 
 
-def _calibrated(results: dict[str, Any]) -> Iterator[Goal]:
-    entry = results.get("protocols", {}).get("grouped", {})
+def _calibrated(results: dict[str, Any], name: str) -> Iterator[Goal]:
+    protocols = results.get("protocols", {})
+    entry = protocols.get("grouped", {})
+    if not entry or is_comparison(entry):
+        runs = (one for one in protocols.values() if is_comparison(one) and one["protocol"] == "grouped")
+        entry = next((one["recipes"][name] for one in runs if name in one["recipes"] and not one["without"]), {})
     error = entry.get("metrics", {}).get("expected_calibration_error")
     yield Goal("`grouped`: expected calibration error", 0.02, _DOWN, {"": error} if error else {})
     covered = {label: row["coverage"] for label, row in entry.get("per_class", {}).items() if row.get("coverage")}

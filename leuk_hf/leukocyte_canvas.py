@@ -183,7 +183,7 @@ def _mix_channels(field: np.ndarray, generator: np.random.Generator) -> np.ndarr
     light = np.array((generator.uniform(0.85, 1.15), 1, generator.uniform(0.85, 1.15))) * generator.uniform(0.5, 1.55)
     weights = np.clip(_LUMA + generator.normal(0, 0.25, 3), 0, None)
     shift = weights / max(float(weights.sum()), 1e-6) - _LUMA
-    # Rows add the same shift to every channel, so that colours stay and their luminance changes.
+    # Rows add the same shift to every channel, so that hues stay and their luminance changes.
     return cv2.transform(field, (np.eye(3) + shift[None]) * light[None])
 
 

@@ -2,11 +2,11 @@
 
 Shared contract: pixel_values are float32 (N, 3, H, W), normalised by some mean and std; leukocytes are opacities
 (N, 1, H, W) in [0, 1], 1 on leukocytes and exactly 0 on everything that is surely none. What lies where the opacity
-is 0 cannot reach a classifier behind this view: neither red cells nor glass nor scale bars, nor the colour, the
-brightness or the contrast of the field, which the leukocytes' own pixels are standardised against. In colour, each
-channel is standardised by itself: what is left is how the colours of a field's leukocytes differ from each other, such
-as cytoplasm from nucleus. Exposure, white balance and gamma of a channel cancel; what mixes channels, another hue or
-another stain, does not.
+is 0 cannot reach a classifier behind this view: neither red cells nor glass nor scale bars, nor the brightness or the
+contrast of the field, as the leukocytes' pixels are standardised over all of them. In colour, each channel is
+standardised by itself: what is left is how the colours of a field's leukocytes differ from each other, such as
+cytoplasm from nucleus. Exposure, white balance and gamma of a channel cancel, but where they clip or hardly differ;
+what mixes channels, another hue or another stain, does not.
 
 The network that finds them is a small U-Net (Ronneberger et al. 2015, https://arxiv.org/abs/1505.04597) at half of the
 field's size.

@@ -206,7 +206,8 @@ class LeukDenseNet(
     def adapted(self, **settings: Any) -> "LeukDenseNet":
         """Start a new model from this one's weights, for fine-tuning on other classes or at another size.
 
-        Nothing that was fitted on a calibration part comes along.
+        Of what was fitted on a calibration part only the correction of the classes' bias comes along, which is in the
+        classifier's weights; to start from weights that no calibration field has touched, take those of the run.
 
         Args:
             **settings: Arguments of `__init__` that replace this model's, but for the architecture. With other
@@ -278,6 +279,9 @@ class LeukDenseNet(
 
 
 def _for_channels(stem: torch.Tensor, count: int) -> torch.Tensor:
-    """Let a first convolution (C, channels, k, k) read more channels, by zeros that change no answer, or fewer."""
+    """Let a first convolution (C, channels, k, k) read more channels, by zeros that change no answer, or fewer.
+
+    Fewer do change answers: what was learned of the others is cut off.
+    """
     missing = max(0, count - stem.shape[1])
     return torch.cat([stem[:, :count], stem.new_zeros(stem.shape[0], missing, *stem.shape[2:])], dim=1)

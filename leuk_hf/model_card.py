@@ -74,6 +74,7 @@ def render_model_card(
         settings=settings,
         timm_knows=config["architecture"] == "densenet121",
         training=training,
+        stages=stages_of(recorded),
         data_name=data_name,
         is_kaggle=data_name == DATASET,
         data_share=data_share(recorded) if data_name == DATASET else "",
@@ -122,6 +123,18 @@ def results_table(results: dict[str, Any]) -> str:
         lines.append("")
     own_figures, compared = "\n".join(lines).strip(), comparison_text(results)
     return "\n\n".join(text for text in (own_figures, compared) if text)
+
+
+def stages_of(training: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """List the records of the trainings that led to some weights, the first one first; empty if none is recorded.
+
+    Args:
+        training: Content of the training.json that belongs to the weights.
+    """
+    stages = [training] if training else []
+    while "started_from" in stages[0] if stages else False:
+        stages.insert(0, stages[0]["started_from"])
+    return stages
 
 
 def data_share(training: Mapping[str, Any]) -> str:

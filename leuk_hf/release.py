@@ -15,7 +15,8 @@ from torch import nn
 from leuk_hf import export_record
 from leuk_hf.ablations import ablation_table
 from leuk_hf.audit_tables import BASELINES
-from leuk_hf.calibration_run import calibrate_checkpoint
+from leuk_hf.calibration_run import calibrate_checkpoint, calibration_entry, images_of, see_folder
+from leuk_hf.checkpoint_calibration import Options
 from leuk_hf.claims import claims_text
 from leuk_hf.data import load_smears
 from leuk_hf.data_tables import data_text
@@ -30,8 +31,10 @@ from leuk_hf.model import LeukDenseNet
 from leuk_hf.model_card import audit_text, baselines_text, results_table
 from leuk_hf.protocol_tables import comparison_text, is_comparison
 from leuk_hf.provenance import provenance
+from leuk_hf.seen_fields import see
 from leuk_hf.speed_tables import speed_text
 from leuk_hf.splits import fingerprint, read_split
+from leuk_hf.torch_backend import TorchPredictor
 
 # The model card has all.
 README_SECTIONS = ("field", "leukocytes", "controls", "shortcuts")
@@ -42,7 +45,15 @@ _ANY_WEIGHTS = r"inference \d+$|training$"
 
 
 def release_checkpoint(
-    run: Path, source: str, folder: Path, *, command: str, groups: str | None = None, calibrated: bool | None = None
+    run: Path,
+    source: str,
+    folder: Path,
+    *,
+    command: str,
+    groups: str | None = None,
+    calibrated: bool | None = None,
+    options: Options = Options(),  # noqa: B008 - frozen
+    foreign: Sequence[Path] = (),
 ) -> tuple[Dataset, Results]:
     """Write the shipped form of a run's checkpoint and evaluate that file on the run's test part.
 
@@ -57,12 +68,14 @@ def release_checkpoint(
         groups: Group table whose groups the intervals are drawn by; None: each field is its own.
         calibrated: Whether the file is calibrated on the run's calibration part, as by scripts/calibrate.py; None: if
             the network sees leukocytes alone.
+        options: How it is calibrated.
+        foreign: Folders of images that the calibrated file is to refuse, for its figures.
 
     Returns:
         The test part and its results.
 
     Raises:
-        DataError: If the run is unfinished or the data is not that of the run.
+        DataError: If the run is unfinished, the data is not that of the run, or there is no such folder.
         CheckpointError: If the run's checkpoint cannot be loaded.
     """
     record_path = run / "checkpoint" / "training.json"
@@ -74,6 +87,8 @@ def release_checkpoint(
     if fingerprint(dataset) != record["data_sha256"]:
         raise DataError(f"{source} does not hold the files that {run} was trained on; give the same data")
     rows = read_split(run / "split.csv", dataset, "test")  # before anything is replaced
+    if missing := [str(each) for each in foreign if not each.is_dir()]:
+        raise DataError(f"{missing[0]} is no folder; give folders of images to be refused")
     model = LeukDenseNet.from_pretrained(run / "checkpoint")
     halve_precision(model)
     model.save_pretrained(folder)
@@ -82,9 +97,10 @@ def release_checkpoint(
     write_json(folder / "training.json", record)
     shutil.copyfile(run / "split.csv", folder / "split.csv")
 
+    calibration = None
     if model.view != "field" if calibrated is None else calibrated:
         parts = {name: read_split(run / "split.csv", dataset, name) for name in ("train", "calibration")}
-        calibrate_checkpoint(folder, dataset, parts, folder, progress=True)
+        calibration = calibrate_checkpoint(folder, dataset, parts, folder, options=options, progress=True)
     shipped = LeukDenseNet.from_pretrained(folder)
     part = dataset.select(rows)
     places = None if groups is None else [row["group"] for row in read_groups(groups, part)]
@@ -92,6 +108,12 @@ def release_checkpoint(
     entry = {"part": "test", **results.summary(), **provenance(command)}
     write_json(folder / "results.json", without_the_weights(folder / "results.json"))
     merge_results(folder / "results.json", "protocols", record["protocol"], entry)
+    if calibration is not None:
+        predictor, size = TorchPredictor(shipped, fast=True, precision="float32"), options.batch_size
+        usable = ("test", see(predictor, images_of(predictor, dataset, rows), batch_size=size, progress="test"))
+        junk = {str(one): see_folder(predictor, one, batch_size=size, progress=True) for one in foreign}
+        fitted = calibration_entry(calibration, shipped, options, usable=usable, foreign=junk)
+        merge_results(folder / "results.json", "calibration", record["protocol"], {**fitted, **provenance(command)})
     write_text(folder / "README.md", checkpoint_card(folder))
     return part, results
 

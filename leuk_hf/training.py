@@ -20,7 +20,7 @@ from leuk_hf.files import write_json
 from leuk_hf.leukocyte_labels import find_labels
 from leuk_hf.splits import write_split
 from leuk_hf.training_config import TrainConfig
-from leuk_hf.training_record import check_folder, check_record, remove_leftovers, start_record
+from leuk_hf.training_record import check_folder, check_record, doubts_of, remove_leftovers, start_record
 from leuk_hf.training_run import TrainingRun
 from leuk_hf.training_setup import (
     build_accelerator,
@@ -80,7 +80,13 @@ def train(config: TrainConfig, *, command: str | None = None) -> dict[str, Any]:
             f" {accelerator.num_processes} process(es); give a smaller --batch-size"
         )
     record = start_record(config, dataset, parts, command=command)
-    record |= {"num_processes": accelerator.num_processes, "starting_weights": origin}
+    record |= {
+        "num_processes": accelerator.num_processes,
+        "mixed_precision": accelerator.mixed_precision,
+        "starting_weights": origin,
+    }
+    if warning := doubts_of(record, config.weights):
+        accelerator.print(warning)
     resuming = check_record(output, config, record)
     if config.resume and not resuming:
         accelerator.print(f"nothing to resume in {output}; starting a new run")
@@ -101,6 +107,10 @@ def train(config: TrainConfig, *, command: str | None = None) -> dict[str, Any]:
         cells = find_labels(
             model, fields, parts["train"], appearances=config.appearances, seed=config.seed, progress=bars
         )
+        if not cells[0].any():
+            raise TrainingError(
+                "no leukocyte was found in the training fields; give stained smear fields, or --view field"
+            )
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         if not resuming:

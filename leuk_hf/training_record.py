@@ -13,13 +13,20 @@ from datasets import Dataset
 from leuk_hf.checkpoint_io import SHIPPED_CHECKPOINT
 from leuk_hf.data import class_names_of
 from leuk_hf.errors import TrainingError
+from leuk_hf.fields import SAMPLES
 from leuk_hf.provenance import provenance
 from leuk_hf.splits import count_by_class, fingerprint, split_fingerprint
 from leuk_hf.training_config import TrainConfig
 
 # What must be as it was when a run is resumed: key of the record -> what the user should bring again. A group table
 # that has changed would move fields that were tested or chose the epoch into training.
-_FIXED = {"data_sha256": "data", "split_sha256": "group table", "num_processes": "number of processes"}
+_FIXED = {
+    "data_sha256": "data",
+    "split_sha256": "group table",
+    "num_processes": "number of processes",
+    "mixed_precision": "--mixed-precision",
+    "samples": "version of leuk_hf",
+}
 
 
 def start_record(
@@ -52,8 +59,26 @@ def start_record(
         "split_sha256": split_fingerprint(dataset, parts),
         "protocol": config.protocol,
         "fold": config.fold,
+        "samples": SAMPLES,
         **earlier,
     }
+
+
+def doubts_of(record: dict[str, Any], weights: str) -> str:
+    """Warn if the starting weights may have been trained on fields that this run tests; else empty.
+
+    Args:
+        record: From `start_record`.
+        weights: What the run starts from.
+    """
+    before = record.get("started_from", {})
+    is_same_data = before.get("data_sha256") == record["data_sha256"]
+    if not is_same_data or before.get("split_sha256") == record["split_sha256"]:
+        return ""
+    return (
+        f"warning: {weights} was trained on this data by another split, so that fields tested here may have been"
+        " trained on there; no figure on them is worth anything"
+    )
 
 
 def check_folder(config: TrainConfig, output: Path) -> None:

@@ -141,15 +141,22 @@ class TrainingRun:
                 logits = self.wrapped(*self._inputs(fields, self.config.image_size_of(progress.epoch)))
                 # Of canvases there are logits for several fields, and places without a field.
                 logits, targets = logits.flatten(0, -2).float(), labels.flatten()
-                loss = torch.nn.functional.cross_entropy(
-                    logits, targets, label_smoothing=self.config.label_smoothing, ignore_index=NO_FIELD
+                # A batch of canvases on which no field found room teaches nothing; its mean would be no number.
+                count = (targets != NO_FIELD).sum().clamp_min(1)
+                total = torch.nn.functional.cross_entropy(
+                    logits,
+                    targets,
+                    label_smoothing=self.config.label_smoothing,
+                    ignore_index=NO_FIELD,
+                    reduction="sum",
                 )
+                loss = total / count
                 accelerator.backward(loss)
                 if self.config.max_grad_norm is not None and accelerator.sync_gradients:
                     accelerator.clip_grad_norm_(self.wrapped.parameters(), self.config.max_grad_norm)
                 self.prepared_optimizer.step()
                 self.prepared_optimizer.zero_grad()
-            right = (logits.argmax(dim=1) == targets).sum() / (targets != NO_FIELD).sum()
+            right = (logits.argmax(dim=1) == targets).sum() / count
             self.unread.append(torch.stack([loss.detach(), right]) * len(labels))
             if accelerator.device.type == "cpu" or len(self.unread) == _READ_EVERY:
                 self._read_losses()
@@ -221,6 +228,9 @@ class TrainingRun:
     @torch.no_grad()
     def _validate(self) -> tuple[float, np.ndarray]:
         kept = self.wrapped if self.average is None else self._kept
+        if self.average is not None and self.accelerator.num_processes > 1:
+            for buffer in self._kept.buffers():  # each process has averaged its own; those of the first are saved
+                torch.distributed.broadcast(buffer, src=0)
         kept.eval()
         gathered = []
         for fields, labels in self.validation_loader:

@@ -14,10 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from leuk_hf.errors import DataError, LeukError
+from leuk_hf.errors import LeukError
 
 if TYPE_CHECKING:
-    from leuk_hf.backends import Predictor
     from leuk_hf.seen_fields import Seen
 
 _COMPANIONS = ("training.json", "split.csv", "results.json")
@@ -64,8 +63,8 @@ def run(arguments: Arguments, command: str) -> dict[str, Any]:
     import numpy as np
 
     from leuk_hf import checkpoint_io
-    from leuk_hf.calibration_run import calibrate_checkpoint, images_of
-    from leuk_hf.checkpoint_calibration import Options, compare_scores, measure_refusal
+    from leuk_hf.calibration_run import calibrate_checkpoint, calibration_entry, images_of, see_folder
+    from leuk_hf.checkpoint_calibration import Options
     from leuk_hf.data import load_smears
     from leuk_hf.evaluation import merge_results
     from leuk_hf.labels import CLASS_NAMES
@@ -96,21 +95,20 @@ def run(arguments: Arguments, command: str) -> dict[str, Any]:
         parts[arguments.part] = read_split(arguments.split, dataset, arguments.part)
     fitted = calibrate_checkpoint(source, dataset, parts, arguments.output, options=options, progress=True)
     _copy_companions(source, arguments.output)
-    entry = dict(fitted.report)
     reloaded = LeukDenseNet.from_pretrained(arguments.output)
     predictor = TorchPredictor(reloaded, fast=True, precision="float32")
-    foreign = {str(folder): _see_folder(predictor, folder, arguments.batch_size) for folder in arguments.foreign}
+    size = arguments.batch_size
+    foreign = {
+        str(folder): see_folder(predictor, folder, batch_size=size, progress=True) for folder in arguments.foreign
+    }
+    usable = None
     if arguments.part:
         fields = images_of(predictor, dataset, parts[arguments.part])
-        usable = see(predictor, fields, batch_size=arguments.batch_size, progress=arguments.part)
-        results = _results(reloaded, usable, dataset.select(parts[arguments.part]))
+        usable = (arguments.part, see(predictor, fields, batch_size=size, progress=arguments.part))
+    entry = calibration_entry(fitted, reloaded, options, usable=usable, foreign=foreign)
+    if usable is not None:
+        results = _results(reloaded, usable[1], dataset.select(parts[arguments.part]))
         entry[f"{arguments.part}_part"] = results.summary(seed=arguments.seed)
-    else:
-        usable = fitted.calibration[0]
-    entry["usable_fields"] = arguments.part or "calibration"
-    entry["refusal"] = measure_refusal(reloaded, usable, foreign)
-    if foreign:
-        entry["scores"] = compare_scores(fitted.training, fitted.calibration, usable, foreign, options)
     name = protocol_of_split(arguments.split)
     merge_results(arguments.output / "results.json", "calibration", name, {**entry, **provenance(command)})
     if arguments.part:
@@ -151,18 +149,6 @@ def _results(model: Any, seen: Seen, dataset: Any) -> Any:
         answered=np.array([not passed_limits(each, model.refusal_limits) for each in measures]),
         prediction_sets=sets,
     )
-
-
-def _see_folder(predictor: Predictor, folder: Path, batch_size: int) -> Seen:
-    from leuk_hf.image_io import load_image
-    from leuk_hf.input_files import find_inputs
-    from leuk_hf.seen_fields import see
-
-    if not folder.is_dir():
-        raise DataError(f"{folder} is no folder; give a folder of images to be refused")
-    side = predictor.preprocessor.sufficient_side
-    images = (load_image(name, reduce_to=side) for name in find_inputs([str(folder)], ()))
-    return see(predictor, images, batch_size=batch_size, progress=folder.name)
 
 
 def _copy_companions(source: Any, output: Path) -> None:

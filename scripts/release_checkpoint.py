@@ -26,6 +26,7 @@ class Arguments:
             is its own.
         calibrated: Whether the file is calibrated on the run's calibration part: yes, no, or auto: if the network sees
             leukocytes alone.
+        foreign: Folders of images that the calibrated file is to refuse, for its figures.
         folder: Where the checkpoint goes.
         plots: Folder for plots of the test part; they hold images of the data, so keep them out of commits.
         readme: Document whose tables are filled.
@@ -36,6 +37,7 @@ class Arguments:
     source: str
     groups: str | None = None
     calibrated: Literal["auto", "yes", "no"] = "auto"
+    foreign: tuple[Path, ...] = ()
     folder: Path = Path("leuk_hf/checkpoint")
     plots: Path = Path("results/release")
     readme: Path = Path("README.md")
@@ -60,6 +62,7 @@ def main(arguments: list[str]) -> int:
             command=command,
             groups=parsed.groups,
             calibrated={"auto": None, "yes": True, "no": False}[parsed.calibrated],
+            foreign=parsed.foreign,
         )
         refresh_documents(parsed.folder, parsed.readme, parsed.log)
         model = LeukDenseNet.from_pretrained(parsed.folder)

@@ -12,7 +12,7 @@ import dataclasses
 import shlex
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from leuk_hf.errors import DataError, LeukError
 
@@ -28,6 +28,8 @@ class Arguments:
         batch_size: Canvases per step.
         learning_rate: Peak of the one-cycle schedule.
         seed: Of first weights and samples.
+        view: What the network sees, in grey, as the shipped warm-up does, or in colour; training can go on from either
+            in both.
         image_size: Edge in pixels; empty: the recipe's.
         cache: Folder for the decoded fields; empty: in the Hugging Face cache.
     """
@@ -38,6 +40,7 @@ class Arguments:
     batch_size: int = 8
     learning_rate: float = 3e-3
     seed: int = 0
+    view: Literal["leukocytes", "leukocytes_in_colour"] = "leukocytes"
     image_size: int | None = None
     cache: Path | None = None
 
@@ -62,7 +65,9 @@ def run(arguments: Arguments, command: str) -> dict[str, Any]:
     if arguments.steps < 2 or arguments.batch_size < 2:
         raise DataError("steps and batch_size must be at least 2")
     size = DEFAULT.image_size if arguments.image_size is None else arguments.image_size
-    config = dataclasses.replace(DEFAULT, source=arguments.source, weights="scratch", image_size=size)
+    config = dataclasses.replace(
+        DEFAULT, source=arguments.source, weights="scratch", image_size=size, view=arguments.view
+    )
     config.check()
     torch.manual_seed(arguments.seed)
     model, _ = starting_model(config, CLASS_NAMES)

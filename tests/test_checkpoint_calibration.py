@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from sklearn.linear_model import LogisticRegression
 
 from leuk_hf import LeukDenseNet, predict
 from leuk_hf.checkpoint_calibration import Options, calibrate, measure_refusal, save_calibrated
@@ -96,13 +97,22 @@ def test_half_precision_stays_half(tiny_model, tmp_path):
 def test_the_classifier_is_corrected_and_the_file_says_what_was_kept_with_the_model(tiny_model, view, tmp_path):
     torch.manual_seed(0)
     model = LeukDenseNet(**{**tiny_model.settings, "view": view}).eval()
+    _, (known, _, labels), _ = parts(model)
+    scale = known.described.features.std()
+    regression = LogisticRegression(max_iter=1000).fit(known.described.features / scale, labels)
+    with torch.no_grad():
+        model.classifier.weight.copy_(torch.from_numpy(regression.coef_ / scale))
+        model.classifier.bias.copy_(torch.from_numpy(np.add(regression.intercept_, [1, 0, 0, -1])))  # to be corrected
     _, training, calibration = parts(model)
     fitted = calibrate(model, training, calibration, Options(dims=8, certainty=None))
     # The correction is what the bias is on fields, and nothing where there are no features.
     assert torch.equal(fitted.model.classifier.bias, model.classifier.bias)
     change = (fitted.model.classifier.weight - model.classifier.weight).detach().numpy()
     added = calibration[0].described.features @ change.T
-    np.testing.assert_allclose(added, np.tile(fitted.report["bias"], (len(added), 1)), rtol=0.3, atol=1e-3)
+    np.testing.assert_allclose(fitted.report["bias"], added.mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(fitted.report["bias_spread"], added.std(axis=0), atol=1e-6)
+    assert fitted.report["bias"][0] < -0.2 < fitted.report["bias"][3]
+    np.testing.assert_allclose(added, np.tile(fitted.report["bias"], (len(added), 1)), rtol=0.3, atol=0.05)
     model.save_pretrained(tmp_path / "before")
     save_calibrated(fitted.model, tmp_path / "before", tmp_path / "after")
     reloaded = LeukDenseNet.from_pretrained(tmp_path / "after")

@@ -198,9 +198,10 @@ def test_every_ablation_changes_the_default_and_can_be_trained():
         ablations.plan(source="smears", split=Path("s.csv"), groups=None, seeds=(1, 1))
 
 
-def entry_of(variant: str, seed: int, value: float) -> dict:
+def entry_of(variant: str, seed: int, value: float, *, samples: int = 1) -> dict:
     figures = {"metrics": {"balanced_accuracy": {"value": value, "interval": None}}}
-    return {"variant": variant, "protocol": "p", "seed": seed, "figures": {"test": figures, "validation": figures}}
+    return {"variant": variant, "protocol": "p", "seed": seed, "samples": samples,
+            "figures": {"test": figures, "validation": figures}}  # fmt: skip
 
 
 def test_an_ingredient_stays_only_if_its_gain_exceeds_the_spread_between_seeds():
@@ -217,7 +218,7 @@ def test_an_ingredient_stays_only_if_its_gain_exceeds_the_spread_between_seeds()
     assert {name: row["verdict"] for name, row in judged.items()} == {
         "CLAHE": "stays",
         "whole field": "goes: no gain beyond the spread",
-        "one field a canvas": "goes: the variant is better",
+        "one field a canvas": "goes: better without it",
         "output stride 32": "not known",
     }
     lines = ablations.ablation_table(entries).splitlines()
@@ -234,7 +235,16 @@ def test_a_variant_that_adds_what_the_recipe_has_is_weighed_the_other_way_round(
     better = ablations.judge([*entries, entry_of("in colour", 0, 0.75), entry_of("in colour", 1, 0.74)])["in colour"]
     assert better["gain"] == pytest.approx(0.09) and better["verdict"] == "stays"
     worse = ablations.judge([*entries, entry_of("in colour", 0, 0.60), entry_of("in colour", 1, 0.61)])["in colour"]
-    assert worse["gain"] == pytest.approx(-0.05) and worse["verdict"] == "goes: the variant is better"
+    assert worse["gain"] == pytest.approx(-0.05) and worse["verdict"] == "goes: better without it"
+
+
+def test_runs_on_samples_that_other_code_made_are_not_compared():
+    entries = [entry_of("default", seed, 0.8) for seed in (0, 1)]
+    others = [entry_of("CLAHE", seed, 0.7, samples=2) for seed in (0, 1)]
+    judged = ablations.judge([*entries, *others])["CLAHE"]
+    assert judged["values"] == judged["reference"] == [] and judged["verdict"] == "not known"
+    again = [entry_of("default", seed, 0.9, samples=2) for seed in (0, 1)]
+    assert ablations.judge([*again, *others])["CLAHE"]["gain"] == pytest.approx(0.2)
 
 
 def test_runs_are_told_apart_by_variant_and_protocol():

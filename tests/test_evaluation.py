@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from leuk_hf.audit_tables import BASELINES
+from leuk_hf.checkpoint_calibration import Options
 from leuk_hf.data import load_smears
 from leuk_hf.errors import DataError
 from leuk_hf.evaluation import Results, evaluate, merge_results
@@ -104,6 +105,30 @@ def test_release_evaluates_the_very_file(tmp_path):
     with pytest.raises(DataError, match="does not hold the files"):
         (source / "Pro" / "synthetic-Pro-0001.png").rename(source / "Pro" / "renamed.png")
         release_checkpoint(tmp_path / "run", str(source), folder, command="release")
+
+
+def test_a_calibrated_release_records_what_is_in_the_very_file(tmp_path):
+    pytest.importorskip("crepes")
+    source, junk = tmp_path / "smears", tmp_path / "junk"
+    write_smears(source, fields_per_class=20, seed=0, image_size=48)
+    write_smears(junk, fields_per_class=1, seed=1, image_size=48)
+    tiny = {"growth_rate": 4, "block_config": (1, 1, 1, 1), "image_size": 32, "batch_size": 4, "num_epochs": 1}
+    tiny["protocol"] = "random"
+    train(dataclasses.replace(PLAIN, source=str(source), output=tmp_path / "run", **tiny))
+    folder, given = tmp_path / "shipped", {"command": "release", "calibrated": True, "options": Options(dims=4)}
+    with pytest.raises(DataError, match="none is no folder"):
+        release_checkpoint(tmp_path / "run", str(source), folder, foreign=[tmp_path / "none"], **given)
+    assert not folder.exists()
+    part, results = release_checkpoint(tmp_path / "run", str(source), folder, foreign=[junk], **given)
+    settings = LeukDenseNet.from_pretrained(folder).settings
+    entry = json.loads((folder / "results.json").read_text())["calibration"]["random"]
+    assert entry["temperature"] == settings["temperature"] != 1
+    assert tuple(entry["conformal_quantiles"]) == tuple(settings["conformal_quantiles"])
+    assert entry["refusal_limits"] == dataclasses.asdict(LeukDenseNet.from_pretrained(folder).refusal_limits)
+    usable, foreign = entry["refusal"]["usable"], entry["refusal"][str(junk)]
+    assert usable["num_images"] == len(part) and foreign["num_images"] == 4 and len(entry["scores"]) == 6
+    # The same fields, refused by the same file on its way through predict.
+    assert usable["refused"] == pytest.approx(1 - results.answered.mean())
 
 
 def test_a_release_keeps_what_is_said_of_the_data(tmp_path):

@@ -121,6 +121,17 @@ def test_the_recipe_plain_is_shown_beside(tmp_path):
     assert json.loads(paths[0].read_text(encoding="utf-8")) == results
 
 
+def test_calibration_is_that_of_the_folds_where_no_checkpoint_was_evaluated():
+    measured = {"metrics": {"balanced_accuracy": figure(0.9), "expected_calibration_error": figure(0.03, 0.02, 0.04)}}
+    entry = {"protocol": "grouped", "without": [], "runs": [{}, {}], "recipes": {"plain": measured}}
+    by_text = {goal.text: goal for goal in goals_of({"protocols": {"grouped, by recipe": entry}}, "plain")}
+    assert by_text["`grouped`: expected calibration error"].figures == {"": figure(0.03, 0.02, 0.04)}
+    other = {"protocol": "acquisition", "without": [], "runs": [{}], "recipes": {"plain": measured}}
+    for entries in ({"acquisition, by recipe": other}, {"grouped, by recipe": {**entry, "without": ["Pro-B"]}}):
+        goals = {goal.text: goal for goal in goals_of({"protocols": entries}, "plain")}
+        assert goals["`grouped`: expected calibration error"].is_met is None
+
+
 def test_the_log_shows_what_is_recorded():
     folder = ROOT / "scripts" / "experiments"
     results = json.loads((ROOT / "leuk_hf" / "checkpoint" / "results.json").read_text(encoding="utf-8"))

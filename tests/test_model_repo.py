@@ -130,11 +130,20 @@ def test_the_index_holds_the_figures_of_every_protocol(checkpoint, tmp_path):
         stages = {**TRAINING, "starting_weights": "runs/first/checkpoint", "split_sha256": "a"}
         stages["started_from"] = {**TRAINING, "split_sha256": split, "command": "the first command"}
         card = str(LeukDenseNet.from_pretrained(checkpoint).generate_model_card(training=stages))
-        (before,) = [line for line in card.splitlines() if line.startswith("| before |")]
+        (before,) = [line for line in card.splitlines() if line.startswith("| stage 1 of 2 |")]
         assert (
             "recipe `plain`, 5 epochs, from scratch" in before and said in before and "`the first command`" in before
         )
-        assert "| recipe | `plain`, from the weights of the row before |" in card and "runs/first" not in card
+        assert "| recipe | `plain`, from the weights of the stage before |" in card and "runs/first" not in card
+        assert "3.0 hours\nin its 2 stages together, trials not counted" in card
+    three = str(
+        LeukDenseNet.from_pretrained(checkpoint).generate_model_card(
+            training={**TRAINING, "started_from": {**stages, "seconds": 0}}
+        )
+    )
+    rows = [line for line in three.splitlines() if line.startswith("| stage")]
+    assert len(rows) == 2 and rows[0].startswith("| stage 1 of 3 |") and "from scratch" in rows[0]
+    assert rows[1].startswith("| stage 2 of 3 |") and "from the weights of the stage before" in rows[1]
 
 
 TRAINING = {

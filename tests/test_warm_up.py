@@ -192,7 +192,8 @@ def test_the_script_writes_what_training_starts_from(tmp_path):
     folder = str(tmp_path / "smears")
     write_smears(tmp_path / "smears", fields_per_class=4, seed=0, image_size=96)
     options = ["--source", folder, "--image-size", "64", "--cache", str(tmp_path / "cache"), "--output"]
-    done = run_script(*options, str(tmp_path / "warm"), "--steps", "2", "--batch-size", "2")
+    done = run_script(*options, str(tmp_path / "warm"), "--steps", "2", "--batch-size", "2", "--view",
+                      RECIPES["default"].view)  # fmt: skip
     assert done.returncode == 0, done.stderr
     record = json.loads((tmp_path / "warm" / "warm_up.json").read_text())
     assert record["num_fields"] == 16 and record["steps"] == 2 and len(record["losses"]) == 1

@@ -1,6 +1,7 @@
 """What the figures of a checkpoint support, and by which evidence, in the page's other languages.
 
-Shared contract: keys are the templates of the sentences of `leuk_hf.claims` and `leuk_hf.audit_findings`; a language
+Shared contract: keys are the templates of the sentences of `leuk_hf.claims`, `leuk_hf.audit_claims` and
+`leuk_hf.audit_findings`; a language
 needs all of them. There is no figure in here.
 """
 
@@ -14,15 +15,28 @@ SENTENCES = {
         "It tells the classes apart on fields like those it was trained on (protocol `{protocol}`).": (
             "روی میدان‌هایی مانند میدان‌های آموزش، رده‌ها را از هم جدا می‌کند (پروتکل {protocol})."
         ),
+        "It does not always tell the classes apart, even on fields like those it was trained on (protocol"
+        " `{protocol}`).": (
+            "حتی روی میدان‌هایی مانند میدان‌های آموزش، همیشه رده‌ها را از هم جدا نمی‌کند (پروتکل {protocol})."
+        ),
+        "It tells the classes apart in sessions left out of training (protocol `{protocol}`).": (
+            "در نشست‌های کنارگذاشته‌شده رده‌ها را از هم جدا می‌کند (پروتکل {protocol})."
+        ),
+        "It does not always tell the classes apart in sessions left out of training (protocol `{protocol}`).": (
+            "در نشست‌های کنارگذاشته‌شده همیشه رده‌ها را از هم جدا نمی‌کند (پروتکل {protocol})."
+        ),
         "balanced accuracy {figure}, {fields} test fields": "دقت متوازن {figure}، {fields} میدان آزمون",
         "How it does on slides of another session, laboratory or patient.": (
             "روی لام‌های نشست، آزمایشگاه یا بیمار دیگر چگونه است."
         ),
+        "How it does on slides of another laboratory or patient.": "روی لام‌های آزمایشگاه یا بیمار دیگر چگونه است.",
         "So often these recipes are right in sessions left out of training (protocol `{protocol}`, balanced).": (
             "این شیوه‌های آموزش در نشست‌های کنارگذاشته‌شده این اندازه درست می‌گویند (پروتکل {protocol}، متوازن)."
         ),
-        "Other patients: the sessions of a class may be of the same ones; nothing in the data tells.": (
-            "بیماران دیگر: شاید نشست‌های یک رده از همان بیماران باشند؛ چیزی در داده‌ها این را نمی‌گوید."
+        "What these very weights do there, for networks were trained anew for it; what any does for other patients:"
+        " the sessions of a class may be of the same ones, and nothing in the data tells.": (
+            "اینکه همین وزن‌ها آنجا چه می‌کنند، چون برای آن شبکه‌ها از نو آموزش دیدند؛ و بیماران دیگر: شاید نشست‌های یک"
+            " رده از همان بیماران باشند و چیزی در داده‌ها این را نمی‌گوید."
         ),
         "Without leukocytes it does not know the class.": "بدون لکوسیت‌ها رده را نمی‌داند.",
         "It names classes also without leukocytes.": "بدون لکوسیت‌ها هم رده نام می‌برد.",
@@ -34,37 +48,41 @@ SENTENCES = {
         "balanced accuracy {alone} on leukocytes alone, {whole} on whole fields": (
             "دقت متوازن {alone} تنها با لکوسیت‌ها، {whole} با میدان کامل"
         ),
+        "{before}; leukocytes alone are refused: {figure}": "{before}؛ تنها لکوسیت‌ها رد می‌شوند: {figure}",
         "Which property of them decides.": "اینکه کدام ویژگی آن‌ها پاسخ را تعیین می‌کند.",
         "On another background its label stays with the leukocytes.": "روی زمینهٔ دیگر، پاسخش با لکوسیت‌ها می‌ماند.",
         "On another background its label does not always stay with the leukocytes.": (
             "روی زمینهٔ دیگر، پاسخش همیشه با لکوسیت‌ها نمی‌ماند."
         ),
-        "stays {stays}, goes with the background {goes}": "با لکوسیت‌ها می‌ماند {stays}، با زمینه می‌رود {goes}",
+        "changed {changed}, goes with the background {goes}, right {right}": (
+            "عوض‌شده {changed}، با زمینه می‌رود {goes}، درست {right}"
+        ),
         "What it does on backgrounds of other laboratories.": "روی زمینهٔ آزمایشگاه‌های دیگر چه می‌کند.",
         "Colour hardly moves it.": "رنگ تقریباً اثری بر آن ندارد.",
         "Colour still moves it.": "رنگ هنوز بر آن اثر می‌گذارد.",
         "changed {figure} in another class's colours": "با رنگ‌های ردهٔ دیگر عوض‌شده {figure}",
         "Stains that change which structures are visible.": "رنگ‌آمیزی‌هایی که ساختارهای پیدا را عوض می‌کنند.",
-        "It bears another light.": "نور دیگر را تاب می‌آورد.",
-        "In another light it is right less often.": "در نور دیگر کمتر درست می‌گوید.",
-        "accuracy {figure} at the worst of {number} changes ({row})": (
-            "دقت {figure} در بدترین از {number} تغییر ({row})"
+        "It bears other light and other hues.": "نور و فام دیگر را تاب می‌آورد.",
+        "In other light or another hue it is right less often.": "در نور یا فام دیگر کمتر درست می‌گوید.",
+        "accuracy {figure} at the worst of {number} changes ({row}), {clean} as they are": (
+            "دقت {figure} در بدترین از {number} تغییر ({row})، {clean} بدون تغییر"
         ),
         "Cameras and lamps that change more than this.": "دوربین‌ها و لامپ‌هایی که بیش از این تغییر می‌دهند.",
         "Its probabilities mean what they say.": "احتمال‌هایش همان‌اند که می‌گویند.",
         "Its probabilities are roughly right.": "احتمال‌هایش کم‌وبیش درست‌اند.",
+        "Its probabilities do not mean what they say.": "احتمال‌هایش آن نیستند که می‌گویند.",
         "expected calibration error {figure} (`{name}`)": "خطای کالیبراسیون مورد انتظار {figure} ({name})",
         "Probabilities in other laboratories, where the mix of classes and the slides differ.": (
             "احتمال‌ها در آزمایشگاه‌های دیگر، با آمیزهٔ رده‌ها و لام‌های دیگر."
         ),
-        "The prediction set holds the true class, of each class, about as often as promised.": (
-            "مجموعهٔ پیش‌بینی، در هر رده، کم‌وبیش به اندازهٔ وعده‌شده ردهٔ درست را در بر دارد."
+        "The prediction set holds the true class, of each class, about as often as promised ({promised}).": (
+            "مجموعهٔ پیش‌بینی، در هر رده، کم‌وبیش به اندازهٔ وعده‌شده ({promised}) ردهٔ درست را در بر دارد."
         ),
-        "The prediction set may hold the true class less often than promised.": (
-            "مجموعهٔ پیش‌بینی شاید کمتر از وعده ردهٔ درست را در بر داشته باشد."
+        "The prediction set may hold the true class less often than promised ({promised}).": (
+            "مجموعهٔ پیش‌بینی شاید کمتر از وعده ({promised}) ردهٔ درست را در بر داشته باشد."
         ),
-        "coverage {figure} at worst ({label}), mean size {size}": (
-            "پوشش {figure} در بدترین رده ({label})، میانگین اندازه {size}"
+        "coverage {figure} at worst ({label}), mean size {size} of {classes}": (
+            "پوشش {figure} در بدترین رده ({label})، میانگین اندازه {size} از {classes}"
         ),
         "Coverage on fields that are not drawn like the calibration fields.": (
             "پوشش روی میدان‌هایی که مانند میدان‌های کالیبراسیون برداشته نشده‌اند."
@@ -77,8 +95,8 @@ SENTENCES = {
         "It does not tell all images that are no such smear from usable fields.": (
             "همهٔ تصویرهایی را که چنین لامی نیستند از میدان‌های قابل‌استفاده بازنمی‌شناسد."
         ),
-        "That what it answers is a usable smear: other kinds of junk were not tried.": (
-            "اینکه هرچه پاسخ می‌گیرد لام قابل‌استفاده است: تصویرهای نامربوط دیگر آزموده نشده‌اند."
+        "That what it answers is a usable smear: there are more kinds of junk than these.": (
+            "اینکه هرچه پاسخ می‌گیرد لام قابل‌استفاده است: تصویرهای نامربوط گونه‌های دیگری هم دارند."
         ),
         "No map is shown to be true to it.": "نشان داده نشده که نقشه‌ای به آن وفادار است.",
         "no gain over random blocks ({name})": "بدون برتری بر قطعه‌های تصادفی ({name})",
@@ -89,8 +107,19 @@ SENTENCES = {
         "What its map shows matters for the answer, but part of it lies beside leukocytes.": (
             "آنچه نقشه‌اش نشان می‌دهد برای پاسخ مهم است، ولی بخشی از آن بیرون از لکوسیت‌هاست."
         ),
-        "{shares} of what a perfect map on the same grid reaches ({method}, {layer})": (
-            "{shares} از آنچه نقشه‌ای بی‌نقص با همان شبکه به دست می‌آورد ({method}، {layer})"
+        "{shares} of what the leukocytes' own map reaches on the same grid ({method}, {layer})": (
+            "{shares} از آنچه نقشهٔ خود لکوسیت‌ها با همان شبکه به دست می‌آورد ({method}، {layer})"
+        ),
+        "Where its map is hot depends on what it has learned.": "جای داغ نقشه‌اش به آموخته‌هایش بستگی دارد.",
+        "Where its map is hot is in part given by its architecture, not by what it has learned.": (
+            "جای داغ نقشه‌اش تا اندازه‌ای از ساختار شبکه می‌آید، نه از آموخته‌هایش."
+        ),
+        "rank correlation with the map of a random network {network}, of a random classifier {classifier}, of random"
+        " blocks {unrelated}": (
+            "همبستگی رتبه‌ای با نقشهٔ شبکهٔ تصادفی {network}، رده‌بند تصادفی {classifier}، قطعه‌های تصادفی {unrelated}"
+        ),
+        "Which part: a network that sees leukocytes alone marks them whatever its weights.": (
+            "اینکه تا چه اندازه: شبکه‌ای که تنها لکوسیت می‌بیند، با هر وزنی همان‌ها را نشان می‌دهد."
         ),
         "What about a leukocyte decides; where only leukocytes can be seen, a map on them is no merit.": (
             "اینکه چه چیزِ لکوسیت تعیین‌کننده است؛ جایی که فقط لکوسیت دیده می‌شود، بودنِ نقشه روی آن‌ها هنر نیست."

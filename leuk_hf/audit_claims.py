@@ -1,0 +1,118 @@
+"""Sentences that a shortcut audit supports; see `leuk_hf.claims`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from leuk_hf.audit_findings import REMOVED
+from leuk_hf.audit_rows import LIGHTS
+from leuk_hf.claim import MOST_RIGHT, Claim, high_end, low_end, show
+from leuk_hf.sentence import Sentence
+
+KNOWS_NOTHING = 0.35  # balanced accuracy up to which four classes count as guessed
+LOST_ALONE = 0.03  # balanced accuracy that may be lost where leukocytes stand alone
+FEW_CHANGED = 0.05
+
+
+def audit_claims(rows: dict[str, Any]) -> Iterator[Claim]:
+    """Give the sentences.
+
+    Args:
+        rows: Of one report in the section `audit` of results.json.
+    """
+    for rule in (_leukocytes_needed, _leukocytes_suffice, _follows_leukocytes, _bears_light):
+        yield from rule(rows)
+
+
+def _leukocytes_needed(rows: dict[str, Any]) -> Iterator[Claim]:
+    present = [rows[name] for name in REMOVED if name in rows]
+    if not present:
+        return
+    worst = max(present, key=lambda row: row["balanced_accuracy"]["value"])
+    needed = high_end(worst["balanced_accuracy"]) <= KNOWS_NOTHING
+    removed = Sentence(
+        "balanced accuracy {figure} with every leukocyte removed", figure=show(worst["balanced_accuracy"])
+    )
+    if worst.get("refused"):
+        removed = Sentence("{before}, refused {figure}", before=removed, figure=show(worst["refused"]))
+    yield Claim(
+        Sentence("Without leukocytes it does not know the class.")
+        if needed
+        else Sentence("It names classes also without leukocytes."),
+        removed,
+        Sentence("That it reads in them what a haematologist reads."),
+        needed,
+    )
+
+
+def _leukocytes_suffice(rows: dict[str, Any]) -> Iterator[Claim]:
+    if (alone := rows.get("leukocytes only, on grey")) is None:
+        return
+    clean = rows["as it is"]["balanced_accuracy"]
+    enough = alone["balanced_accuracy"]["value"] >= clean["value"] - LOST_ALONE
+    figure = Sentence(
+        "balanced accuracy {alone} on leukocytes alone, {whole} on whole fields",
+        alone=show(alone["balanced_accuracy"]),
+        whole=show(clean),
+    )
+    if alone.get("refused"):
+        figure = Sentence(
+            "{before}; leukocytes alone are refused: {figure}", before=figure, figure=show(alone["refused"])
+        )
+    yield Claim(
+        Sentence("Leukocytes are enough for it.") if enough else Sentence("Leukocytes alone are not enough for it."),
+        figure,
+        Sentence("Which property of them decides."),
+        enough,
+    )
+
+
+def _follows_leukocytes(rows: dict[str, Any]) -> Iterator[Claim]:
+    if (moved := rows.get("leukocytes on another class's background")) is None:
+        return
+    # Not by how often it is right there: it errs on untouched fields, too, and no background is to blame for that.
+    follows = high_end(moved["changed"]) <= FEW_CHANGED
+    yield Claim(
+        Sentence("On another background its label stays with the leukocytes.")
+        if follows
+        else Sentence("On another background its label does not always stay with the leukocytes."),
+        Sentence(
+            "changed {changed}, goes with the background {goes}, right {right}",
+            changed=show(moved["changed"]),
+            goes=show(moved["followed_donor"]),
+            right=show(moved["accuracy"]),
+        ),
+        Sentence("What it does on backgrounds of other laboratories."),
+        follows,
+    )
+
+
+def _bears_light(rows: dict[str, Any]) -> Iterator[Claim]:
+    if (coloured := rows.get("colours of another class")) is not None:
+        kept = high_end(coloured["changed"]) <= FEW_CHANGED
+        yield Claim(
+            Sentence("Colour hardly moves it.") if kept else Sentence("Colour still moves it."),
+            Sentence("changed {figure} in another class's colours", figure=show(coloured["changed"])),
+            Sentence("Stains that change which structures are visible."),
+            kept,
+        )
+    present = {name: rows[name]["accuracy"] for name in LIGHTS if name in rows}
+    if present:
+        clean = rows["as it is"]["accuracy"]
+        name, worst = min(present.items(), key=lambda item: item[1]["value"])
+        bears = low_end(worst) >= MOST_RIGHT or worst["value"] >= clean["value"]
+        yield Claim(
+            Sentence("It bears other light and other hues.")
+            if bears
+            else Sentence("In other light or another hue it is right less often."),
+            Sentence(
+                "accuracy {figure} at the worst of {number} changes ({row}), {clean} as they are",
+                figure=show(worst),
+                number=len(present),
+                row=name,
+                clean=show(clean),
+            ),
+            Sentence("Cameras and lamps that change more than this."),
+            bears,
+        )
