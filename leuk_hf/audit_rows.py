@@ -231,6 +231,9 @@ ROWS: tuple[Row, ...] = (
       for name, red, blue in (("warm", 1.1, 0.9), ("cold", 0.9, 1.1))),
     *(Row(f"hue {degrees:+d} degrees", _COLOUR, "Another stain or camera.",
           _plain(partial(changed.hue, degrees=degrees))) for degrees in (-20, 20)),
+    *(Row(f"stain {name}", _COLOUR, "Other amounts of the two dyes of Giemsa's stain.",
+          _plain(partial(changed.stain, blue=blue, eosin=eosin)))
+      for name, blue, eosin in (("bluer", 1.25, 0.8), ("redder", 0.8, 1.25))),
     *(Row(f"blur {sigma:g} px", _OPTICS, "Out of focus.",
           _plain(partial(changed.blur, sigma=sigma))) for sigma in (1, 2)),
     Row("noise 10/255", _OPTICS, "A noisy sensor.",

@@ -17,6 +17,7 @@ EVERY_CHANGE = {
     "gamma": lambda field: perturbations.gamma(field, 0.7),
     "white_balance": lambda field: perturbations.white_balance(field, 1.1, 0.9),
     "hue": lambda field: perturbations.hue(field, 20),
+    "stain": lambda field: perturbations.stain(field, 1.25, 0.8),
     "grey": perturbations.grey,
     "match_colours": lambda field: perturbations.match_colours(
         field, np.array([[[9, 90, 200], [250, 0, 3]]], np.uint8)
@@ -100,6 +101,17 @@ def test_gamma_keeps_the_ends_and_bends_the_middle():
 def test_white_balance_leaves_green():
     assert perturbations.white_balance(TWO_PIXELS, 1.1, 0.9).tolist() == [[[11, 20, 27], [220, 0, 230]]]
     assert perturbations.white_balance(TWO_PIXELS, 1.5, 2).tolist() == [[[15, 20, 60], [255, 0, 255]]]
+
+
+def test_stain_changes_the_amounts_of_two_dyes():
+    blue, eosin = np.array((0.834750233, 0.513556283, 0.196330403)), np.array((0.092789, 0.954111, 0.283111))
+    amounts = np.array([[0, 0], [1, 0], [0, 1], [0.5, 0.4]])
+    density = amounts[:, :1] * blue + amounts[:, 1:] * eosin
+    field = np.rint(256 * np.exp(-density) - 1).astype(np.uint8)[None]
+    expected = 256 * np.exp(-(1.5 * amounts[:, :1] * blue + 0.5 * amounts[:, 1:] * eosin)) - 1
+    changed = perturbations.stain(field, 1.5, 0.5)
+    assert changed[0, 0].tolist() == [255, 255, 255] and np.abs(changed[0] - expected).max() <= 1.5
+    assert np.array_equal(perturbations.stain(field, 1, 1), field)
 
 
 def test_hue_turns_the_circle_both_ways_and_spares_greys():

@@ -40,6 +40,8 @@ _PERSIAN = {
     "white balance warm": "تراز سفیدی گرم",
     "white balance cold": "تراز سفیدی سرد",
     "hue # degrees": "فام # درجه",
+    "stain bluer": "رنگ‌آمیزی آبی‌تر",
+    "stain redder": "رنگ‌آمیزی سرخ‌تر",
     "blur # px": "تاری # پیکسل",
     "noise #": "نویز #",
     "JPEG quality #": "کیفیت JPEG #",
