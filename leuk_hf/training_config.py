@@ -55,7 +55,7 @@ class TrainConfig:
         label_smoothing: Share of each target spread over all classes, in [0, 1).
         num_epochs: Most epochs to train.
         patience: Stop after this many epochs without a lower validation loss; empty: never. The epoch with the lowest
-            is kept.
+            is kept, or, where weights are averaged and nothing stops the run, the last.
         batch_size: Fields per process and step.
         gradient_accumulation_steps: Batches per optimizer step.
         protocol: random (comparison only: it flatters), grouped (no copy or overlapping field crosses parts), or
@@ -133,6 +133,11 @@ class TrainConfig:
     skip_unreadable: bool = False
     growth_rate: int = 32
     block_config: tuple[int, ...] = (6, 12, 24, 16)
+
+    @property
+    def keeps_last(self) -> bool:
+        """Whether the last epoch is kept, not the one with the lowest validation loss."""
+        return self.weight_averaging > 0 and self.patience is None
 
     def check(self) -> None:
         """Refuse values that cannot work.

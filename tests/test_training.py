@@ -208,6 +208,16 @@ def test_epochs_share_the_sizes_equally():
         assert config.first_full_epoch == sizes.index(160) and sorted(sizes) == sizes
 
 
+def test_averaged_weights_are_kept_to_the_end(config, tmp_path):
+    averaged = dataclasses.replace(config, weight_averaging=0.5, learning_rate=0.1, schedule="constant", num_epochs=3)
+    record = train(dataclasses.replace(averaged, output=tmp_path / "last"))
+    rows = [json.loads(line) for line in (tmp_path / "last" / "metrics.jsonl").read_text().splitlines()]
+    lowest = min(rows, key=lambda row: row["validation_loss"])
+    assert lowest["epoch"] < 3 == record["best"]["epoch"] and record["best"] == rows[-1]
+    stopped = train(dataclasses.replace(averaged, output=tmp_path / "lowest", patience=3))
+    assert stopped["best"] == {**lowest, **{key: stopped["best"][key] for key in ("seconds", "images_per_second")}}
+
+
 def test_patience_counts_from_the_full_size(config, tmp_path):
     frozen = dataclasses.replace(config, learning_rate=1e-12, weight_decay=0.0, patience=2, num_epochs=12)
     sizes = {"image_size": 64, "progressive_sizes": (32, 64), "schedule": "constant"}
