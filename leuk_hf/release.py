@@ -17,6 +17,7 @@ from leuk_hf.ablations import ablation_table
 from leuk_hf.audit_tables import BASELINES
 from leuk_hf.calibration_run import calibrate_checkpoint, calibration_entry, images_of, see_folder
 from leuk_hf.checkpoint_calibration import Options
+from leuk_hf.checkpoint_io import SHIPPED_CHECKPOINT
 from leuk_hf.claims import claims_text
 from leuk_hf.data import load_smears
 from leuk_hf.data_tables import data_text
@@ -52,6 +53,7 @@ def release_checkpoint(
     command: str,
     groups: str | None = None,
     calibrated: bool | None = None,
+    halfway: bool = False,
     options: Options = Options(),  # noqa: B008 - frozen
     foreign: Sequence[Path] = (),
 ) -> tuple[Dataset, Results]:
@@ -68,6 +70,8 @@ def release_checkpoint(
         groups: Group table whose groups the intervals are drawn by; None: each field is its own.
         calibrated: Whether the file is calibrated on the run's calibration part, as by scripts/calibrate.py; None: if
             the network sees leukocytes alone.
+        halfway: Whether the weights are the mean of those that the run began with and those it ended with
+            (`halfway_between`).
         options: How it is calibrated.
         foreign: Folders of images that the calibrated file is to refuse, for its figures.
 
@@ -75,7 +79,8 @@ def release_checkpoint(
         The test part and its results.
 
     Raises:
-        DataError: If the run is unfinished, the data is not that of the run, or there is no such folder.
+        DataError: If the run is unfinished, the data is not that of the run, there is no such folder, or the run began
+            with other weights than a checkpoint's of its architecture.
         CheckpointError: If the run's checkpoint cannot be loaded.
     """
     record_path = run / "checkpoint" / "training.json"
@@ -90,6 +95,12 @@ def release_checkpoint(
     if missing := [str(each) for each in foreign if not each.is_dir()]:
         raise DataError(f"{missing[0]} is no folder; give folders of images to be refused")
     model = LeukDenseNet.from_pretrained(run / "checkpoint")
+    if halfway:
+        weights = record["config"]["weights"]
+        if "started_from" not in record:
+            raise DataError(f"{run} began with {weights}, not with a trained checkpoint; leave out --halfway")
+        start = LeukDenseNet.from_pretrained(SHIPPED_CHECKPOINT if weights == "shipped" else weights)
+        model, record = halfway_between(start, model), {**record, "halfway": True}
     halve_precision(model)
     model.save_pretrained(folder)
     for name in (export_record.RECORD_NAME, *export_record.GRAPH_NAMES):  # of the weights before these
@@ -116,6 +127,37 @@ def release_checkpoint(
         merge_results(folder / "results.json", "calibration", record["protocol"], {**fitted, **provenance(command)})
     write_text(folder / "README.md", checkpoint_card(folder))
     return part, results
+
+
+def halfway_between(start: LeukDenseNet, end: LeukDenseNet) -> LeukDenseNet:
+    """Average the weights of a network before and after it was trained on.
+
+    What a network learned to bear last costs some of what it knew; halfway most of both is there.
+
+    Args:
+        start: What training began with; what it is calibrated to does not count.
+        end: What it ended with.
+
+    Raises:
+        DataError: If the networks are not of the same build.
+
+    Source:
+        Wortsman et al. 2022, "Robust fine-tuning of zero-shot models", https://arxiv.org/abs/2109.01903
+    """
+    before, after = start.state_dict(), end.state_dict()
+    shapes = [
+        {name: tensor.shape for name, tensor in each.items() if not name.startswith("in_distribution.")}
+        for each in (before, after)
+    ]
+    if shapes[0] != shapes[1] or start.view != end.view:
+        raise DataError("the run began with another architecture or view; its weights cannot be averaged with it")
+    mean = {
+        name: (before[name].double() + tensor.double()).div(2).to(tensor.dtype)
+        for name, tensor in after.items()
+        if name in shapes[1] and tensor.is_floating_point()
+    }
+    end.load_state_dict(mean, strict=False)  # counts of batches stay; scores are fitted later
+    return end
 
 
 def checkpoint_card(folder: Path) -> str:

@@ -26,6 +26,7 @@ class Arguments:
             is its own.
         calibrated: Whether the file is calibrated on the run's calibration part: yes, no, or auto: if the network sees
             leukocytes alone.
+        halfway: Take the mean of the weights that the run began with, a checkpoint's, and of those it ended with.
         foreign: Folders of images that the calibrated file is to refuse, for its figures.
         folder: Where the checkpoint goes.
         plots: Folder for plots of the test part; they hold images of the data, so keep them out of commits.
@@ -37,6 +38,7 @@ class Arguments:
     source: str
     groups: str | None = None
     calibrated: Literal["auto", "yes", "no"] = "auto"
+    halfway: bool = False
     foreign: tuple[Path, ...] = ()
     folder: Path = Path("leuk_hf/checkpoint")
     plots: Path = Path("results/release")
@@ -62,6 +64,7 @@ def main(arguments: list[str]) -> int:
             command=command,
             groups=parsed.groups,
             calibrated={"auto": None, "yes": True, "no": False}[parsed.calibrated],
+            halfway=parsed.halfway,
             foreign=parsed.foreign,
         )
         refresh_documents(parsed.folder, parsed.readme, parsed.log)

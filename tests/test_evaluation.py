@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from leuk_hf.audit_tables import BASELINES
 from leuk_hf.checkpoint_calibration import Options
@@ -13,7 +14,7 @@ from leuk_hf.errors import DataError
 from leuk_hf.evaluation import Results, evaluate, merge_results
 from leuk_hf.model import LeukDenseNet
 from leuk_hf.prediction import predict, softmax
-from leuk_hf.release import fill_tables, release_checkpoint, without_the_weights
+from leuk_hf.release import fill_tables, halfway_between, release_checkpoint, without_the_weights
 from leuk_hf.synthetic import write_smears
 from leuk_hf.training import train
 from leuk_hf.training_config import PLAIN
@@ -105,6 +106,34 @@ def test_release_evaluates_the_very_file(tmp_path):
     with pytest.raises(DataError, match="does not hold the files"):
         (source / "Pro" / "synthetic-Pro-0001.png").rename(source / "Pro" / "renamed.png")
         release_checkpoint(tmp_path / "run", str(source), folder, command="release")
+
+
+def test_a_release_halfway_is_the_mean_of_beginning_and_end(tmp_path):
+    source = tmp_path / "smears"
+    write_smears(source, fields_per_class=8, seed=0, image_size=32)
+    tiny = {"growth_rate": 4, "block_config": (1, 1, 1, 1), "image_size": 32, "batch_size": 4, "num_epochs": 1}
+    first = dataclasses.replace(PLAIN, source=str(source), output=tmp_path / "first", protocol="random", **tiny)
+    train(first)
+    begun = {"growth_rate": 32, "block_config": (6, 12, 24, 16), "weights": str(tmp_path / "first" / "checkpoint")}
+    train(dataclasses.replace(first, output=tmp_path / "second", **begun))
+    folder = tmp_path / "shipped"
+    release_checkpoint(tmp_path / "second", str(source), folder, command="release", halfway=True)
+    start, end, mean = (
+        LeukDenseNet.from_pretrained(path).state_dict()
+        for path in (tmp_path / "first" / "checkpoint", tmp_path / "second" / "checkpoint", folder)
+    )
+    changed = 0
+    for name, tensor in mean.items():
+        if tensor.is_floating_point():
+            torch.testing.assert_close(tensor, (start[name] + end[name]) / 2, rtol=1e-3, atol=1e-4)
+            changed += not torch.equal(start[name], end[name])
+    assert changed > 10
+    assert "| these weights | the mean of" in (folder / "README.md").read_text(encoding="utf-8")
+    assert json.loads((folder / "training.json").read_text())["halfway"] is True
+    with pytest.raises(DataError, match="began with scratch, not with a trained checkpoint"):
+        release_checkpoint(tmp_path / "first", str(source), folder, command="release", halfway=True)
+    with pytest.raises(DataError, match="another architecture or view"):
+        halfway_between(LeukDenseNet(growth_rate=4, block_config=(1, 1, 1, 2)), LeukDenseNet.from_pretrained(folder))
 
 
 def test_a_calibrated_release_records_what_is_in_the_very_file(tmp_path):
