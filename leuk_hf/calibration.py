@@ -1,7 +1,8 @@
 """Probabilities that mean what they say: the temperature, and how far confidence and accuracy are apart.
 
 Shared contract: logits are float (N, K), labels int (N,) in [0, K), probabilities float (N, K) with rows summing to 1.
-What is fitted is fitted to the calibration part, whose fields neither trained the network nor chose its epoch.
+What is fitted is fitted to the calibration part, whose fields neither trained the network nor chose its epoch; where
+no field chose that, because the last epoch is kept, to the validation part as well.
 """
 
 from __future__ import annotations

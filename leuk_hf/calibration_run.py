@@ -26,6 +26,7 @@ from leuk_hf.image_io import load_image
 from leuk_hf.input_files import find_inputs
 from leuk_hf.model import LeukDenseNet
 from leuk_hf.seen_fields import Seen, relit, see
+from leuk_hf.splits import read_split
 from leuk_hf.torch_backend import TorchPredictor
 
 
@@ -60,6 +61,25 @@ def calibrate_checkpoint(
     fitted = calibrate(model, training, calibration, options)
     save_calibrated(fitted.model, source, folder)
     return fitted
+
+
+def calibration_parts(split: Path, dataset: Dataset, record: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Find what a run's checkpoint is calibrated on: fields that neither trained it nor chose its epoch.
+
+    Of a run that kept the last epoch those are the validation part, too.
+
+    Args:
+        split: Split table of the run.
+        dataset: From `load_smears`.
+        record: Content of the run's training.json.
+
+    Returns:
+        train and calibration -> row indices.
+    """
+    rows = {name: read_split(split, dataset, name) for name in ("train", "calibration")}
+    if record["config"]["weight_averaging"] > 0 and record["config"]["patience"] is None:
+        rows["calibration"] = np.concatenate([rows["calibration"], read_split(split, dataset, "validation")])
+    return rows
 
 
 def images_of(predictor: TorchPredictor, dataset: Dataset, rows: np.ndarray) -> Iterator[Image.Image]:

@@ -109,9 +109,9 @@ def run_experiment(experiment: Experiment, folder: Path, *, command: str | None 
     )
     checkpoint, calibration = folder / "checkpoint", None
     if experiment.calibrated:
-        from leuk_hf.calibration_run import calibrate_checkpoint
+        from leuk_hf.calibration_run import calibrate_checkpoint, calibration_parts
 
-        parts = {name: read_split(folder / "split.csv", dataset, name) for name in ("train", "calibration")}
+        parts = calibration_parts(folder / "split.csv", dataset, record)
         calibration = calibrate_checkpoint(checkpoint, dataset, parts, folder / "calibrated", progress=True).report
         checkpoint = folder / "calibrated"
     # float32 on torch: the figures must not depend on what else is installed.

@@ -15,7 +15,13 @@ from torch import nn
 from leuk_hf import export_record
 from leuk_hf.ablations import ablation_table
 from leuk_hf.audit_tables import BASELINES
-from leuk_hf.calibration_run import calibrate_checkpoint, calibration_entry, images_of, see_folder
+from leuk_hf.calibration_run import (
+    calibrate_checkpoint,
+    calibration_entry,
+    calibration_parts,
+    images_of,
+    see_folder,
+)
 from leuk_hf.checkpoint_calibration import Options
 from leuk_hf.checkpoint_io import SHIPPED_CHECKPOINT
 from leuk_hf.claims import claims_text
@@ -68,8 +74,8 @@ def release_checkpoint(
         folder: Where the checkpoint goes; files of the same names are replaced.
         command: The command line, for the record.
         groups: Group table whose groups the intervals are drawn by; None: each field is its own.
-        calibrated: Whether the file is calibrated on the run's calibration part, as by scripts/calibrate.py; None: if
-            the network sees leukocytes alone.
+        calibrated: Whether the file is calibrated on the run's calibration part (and more: `calibration_parts`); None:
+            if the network sees leukocytes alone.
         halfway: Whether the weights are the mean of those that the run began with and those it ended with
             (`halfway_between`).
         options: How it is calibrated.
@@ -110,7 +116,7 @@ def release_checkpoint(
 
     calibration = None
     if model.view != "field" if calibrated is None else calibrated:
-        parts = {name: read_split(run / "split.csv", dataset, name) for name in ("train", "calibration")}
+        parts = calibration_parts(run / "split.csv", dataset, record)
         calibration = calibrate_checkpoint(folder, dataset, parts, folder, options=options, progress=True)
     shipped = LeukDenseNet.from_pretrained(folder)
     part = dataset.select(rows)

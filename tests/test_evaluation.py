@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from leuk_hf.audit_tables import BASELINES
+from leuk_hf.calibration_run import calibration_parts
 from leuk_hf.checkpoint_calibration import Options
 from leuk_hf.data import load_smears
 from leuk_hf.errors import DataError
@@ -150,8 +151,14 @@ def test_a_calibrated_release_records_what_is_in_the_very_file(tmp_path):
     assert not folder.exists()
     part, results = release_checkpoint(tmp_path / "run", str(source), folder, foreign=[junk], **given)
     settings = LeukDenseNet.from_pretrained(folder).settings
+    fields = json.loads((folder / "training.json").read_text())["fields"]
+    held = sum(fields["calibration"].values())
     entry = json.loads((folder / "results.json").read_text())["calibration"]["random"]
-    assert entry["temperature"] == settings["temperature"] != 1
+    assert entry["temperature"] == settings["temperature"] != 1 and entry["num_calibration_fields"] == held
+    # Where no field chose the epoch, the validation part calibrates, too.
+    record = {"config": {"weight_averaging": 0.9, "patience": None}}
+    rows = calibration_parts(folder / "split.csv", load_smears(str(source)), record)["calibration"]
+    assert len(set(rows.tolist())) == held + sum(fields["validation"].values())
     assert tuple(entry["conformal_quantiles"]) == tuple(settings["conformal_quantiles"])
     assert entry["refusal_limits"] == dataclasses.asdict(LeukDenseNet.from_pretrained(folder).refusal_limits)
     usable, foreign = entry["refusal"]["usable"], entry["refusal"][str(junk)]
