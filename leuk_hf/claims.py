@@ -127,12 +127,12 @@ def _probabilities(results: dict[str, Any]) -> Iterator[Claim]:
             yield Claim(
                 Sentence(
                     "The prediction set holds the true class, of each class, about as often as promised ({promised}).",
-                    promised=f"{COVERAGE:.0%}",
+                    promised=f"{100 * COVERAGE:.0f} %",
                 )
                 if holds
                 else Sentence(
                     "The prediction set may hold the true class less often than promised ({promised}).",
-                    promised=f"{COVERAGE:.0%}",
+                    promised=f"{100 * COVERAGE:.0f} %",
                 ),
                 Sentence(
                     "coverage {figure} at worst ({label}), mean size {size} of {classes}",
