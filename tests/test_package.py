@@ -122,20 +122,25 @@ def test_the_shipped_card_is_what_its_records_say():
 
 def test_training_record_belongs_to_the_checkpoint():
     record = json.loads((SHIPPED_CHECKPOINT / "training.json").read_text(encoding="utf-8"))
-    before = record["started_from"]  # in grey, from the warm-up
-    assert (record["starting_weights"], before["starting_weights"]) == ("shipped", "warm-up")
-    assert "started_from" not in before and before["split_sha256"] == record["split_sha256"]
-    # As the recipe says, but for where it ran and what makes two stages of it.
+    stages = [record]
+    while "started_from" in stages[-1]:
+        stages.append(stages[-1]["started_from"])
+    hues, colour, grey = stages
+    assert [stage["starting_weights"] for stage in stages] == ["shipped", "shipped", "warm-up"]
+    assert len({stage["split_sha256"] for stage in stages}) == 1 and hues["halfway"] is True
+    # As the recipe says, but for where it ran and what makes three stages of it.
     recipe, place = DEFAULT.to_dict(), {"source", "groups", "output", "resume"}
-    assert before["config"]["view"] == "leukocytes" and record["config"]["weights"] == "shipped"
-    for one, own in ((before, {"view"}), (record, {"weights", "learning_rate", "num_epochs"})):
+    later = {"weights", "learning_rate", "num_epochs"}
+    assert grey["config"]["view"] == "leukocytes" and hues["config"]["weights"] == "shipped"
+    for one, own in ((grey, {"view"}), (colour, later), (hues, later)):
         assert "scripts/train.py --recipe default" in one["command"] and one["fold"] == 0
         assert {name for name in recipe if recipe[name] != one["config"][name]} <= place | own
         assert len(one["commit"]) >= 40
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert f"`--view {before['config']['view']} --num-epochs {before['config']['num_epochs']}`" in readme
-    rate, epochs = record["config"]["learning_rate"], record["config"]["num_epochs"]
-    assert f"--learning-rate {rate} --num-epochs {epochs}`" in readme
+    assert f"`--view {grey['config']['view']} --num-epochs {grey['config']['num_epochs']}`" in readme
+    for stage in (colour, hues):
+        rate, epochs = stage["config"]["learning_rate"], stage["config"]["num_epochs"]
+        assert f"--learning-rate {rate} --num-epochs {epochs}`" in readme
     with (SHIPPED_CHECKPOINT / "split.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     names = ("train", "validation", "calibration", "test")
