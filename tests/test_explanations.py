@@ -212,6 +212,7 @@ def test_the_map_chosen_is_true_first_and_then_on_leukocytes():
         names = ("deletion_gain", "insertion_gain")
         bounds = [{"value": 0, "interval": gain} for gain in gains]
         figures = {"of_perfect": {"value": of_perfect}, **dict(zip(names, bounds, strict=True))}
+        figures |= {"deletion": {"value": 0.3}, "insertion": {"value": 0.8}}
         return {"method": method, "layer": "norm5", "classes": {"all": figures}}
 
     reference = {"method": "perfect", "layer": "norm5", "classes": {"all": {}}}
@@ -223,10 +224,17 @@ def test_the_map_chosen_is_true_first_and_then_on_leukocytes():
     # More than a perfect map's share is no better; then the map whose hottest pixels matter more is shown.
     fuller, stronger = (
         candidate("hires_cam", 1.2, [0.1, 0.2], [0.1, 1]),
-        candidate("grad_cam", 1.0, [0.1, 0.2], [0.2, 1]),
+        candidate("layer_cam", 1.0, [0.1, 1], [0.2, 1]),
     )
-    stronger["classes"]["all"]["insertion_gain"]["value"] = 0.5
-    assert choose_map([fuller, stronger, truer]) == {"method": "grad_cam", "layer": "norm5"}
+    stronger["classes"]["all"]["deletion"] = {"value": 0.2}
+    assert choose_map([fuller, stronger, truer]) == {"method": "layer_cam", "layer": "norm5"}
+    # The gain over random blocks, whose draw is another for each layer, does not part two ways to the same map.
+    lucky, same = (
+        candidate("hires_cam", 1.0004, [0.1, 0.2], [0.1, 1]),
+        candidate("grad_cam", 1.0, [0.1, 0.2], [0.1, 1]),
+    )
+    lucky["classes"]["all"]["insertion_gain"]["value"] = 0.5
+    assert choose_map([lucky, same, truer]) == {"method": "grad_cam", "layer": "norm5"}
 
 
 def test_the_table_says_what_the_figures_say():
