@@ -1,19 +1,21 @@
 """What each ingredient of the recipe `default` is worth: variants with one ingredient changed, several seeds each.
 
 Shared contract: a variant is the recipe `default` with `BASE`, in grey, at low resolution and in few epochs, and with
-`changes` put into its config. The checkpoint of a run is chosen on its validation part, never on the test part that
-the table shows.
+`changes` put into its config. The checkpoint of a run is that of its last epoch, averaged, or chosen on its validation
+part, never on the test part that the table shows.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from leuk_hf.errors import TrainingError
 from leuk_hf.experiments import Experiment
+from leuk_hf.fields import SAMPLES
 from leuk_hf.protocol_tables import mean_and_spread, value_of
 from leuk_hf.training_config import DEFAULT, TrainConfig
 
@@ -127,7 +129,7 @@ def plan(
             config = dataclasses.replace(
                 shared, source=source, split=split, groups=groups, cache=cache, seed=seed, **ablation.changes
             )
-            experiments.append(Experiment(f"{name}-seed{seed}", name, split.stem, config))
+            experiments.append(Experiment(f"{name}-samples{SAMPLES}-seed{seed}", name, split.stem, config))
     return experiments
 
 
@@ -168,30 +170,32 @@ def judge(entries: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def ablation_table(entries: Sequence[Mapping[str, Any]]) -> str:
-    """Write the ablations as Markdown, in the order of `ABLATIONS`.
+    """Write the ablations as Markdown, in the order of `ABLATIONS`, runs on samples of other code apart.
 
     Args:
         entries: From `leuk_hf.experiments.read_entries`; those of variants that are no longer asked for are left out.
     """
-    judged = judge(entries)
     lines = [
-        "| variant | question | balanced accuracy, test: mean ± SD (each seed) | sensitivity for malignant at 95 %"
-        " specificity, test | balanced accuracy, validation | gain of default's ingredient | spread between seeds"
+        "| variant | samples | question | balanced accuracy, test: mean ± SD (each seed) | sensitivity for malignant"
+        " at 95 % specificity, test | balanced accuracy, validation | gain of default's ingredient | spread between seeds"
         " | default's ingredient |",
-        "|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
-    for name, ablation in ABLATIONS.items():
-        own = sorted((entry for entry in entries if entry["variant"] == name), key=lambda entry: entry["seed"])
+    for samples, (name, ablation) in itertools.product(sorted({one["samples"] for one in entries}), ABLATIONS.items()):
+        alike = [entry for entry in entries if entry["samples"] == samples]
+        own = sorted((entry for entry in alike if entry["variant"] == name), key=lambda entry: entry["seed"])
         if not own:
             continue
+        judged = judge(alike)
         tested = [value_of(entry, "test", "metrics", "balanced_accuracy") for entry in own]
         malignant = [value_of(entry, "test", "metrics", "malignant_sensitivity_at_95_specificity") for entry in own]
         validated = [value_of(entry, "validation", "metrics", "balanced_accuracy") for entry in own]
         each = ", ".join("not defined" if value is None else f"{value:.3f}" for value in tested)
         row = judged.get(name, {"gain": None, "spread": None, "verdict": ""})
         weighed = ["" if row[key] is None else f"{row[key]:+.3f}" for key in ("gain", "spread")]
-        cells = [name, ablation.question, f"{mean_and_spread(tested)} ({each})", mean_and_spread(malignant),
-                 mean_and_spread(validated), weighed[0], weighed[1].lstrip("+"), row["verdict"]]  # fmt: skip
+        cells = [name, str(samples), ablation.question, f"{mean_and_spread(tested)} ({each})",
+                 mean_and_spread(malignant), mean_and_spread(validated), weighed[0], weighed[1].lstrip("+"),
+                 row["verdict"]]  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 

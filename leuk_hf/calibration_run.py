@@ -77,7 +77,9 @@ def calibration_parts(split: Path, dataset: Dataset, record: dict[str, Any]) -> 
         train and calibration -> row indices.
     """
     rows = {name: read_split(split, dataset, name) for name in ("train", "calibration")}
-    if record["config"]["weight_averaging"] > 0 and record["config"]["patience"] is None:
+    config = record["config"]
+    is_last = record["best"]["epoch"] == config["num_epochs"]
+    if is_last and config["weight_averaging"] > 0 and config["patience"] is None:
         rows["calibration"] = np.concatenate([rows["calibration"], read_split(split, dataset, "validation")])
     return rows
 

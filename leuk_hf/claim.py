@@ -50,5 +50,6 @@ def show(figure: dict[str, Any] | None) -> str:
 
 
 def number(figure: dict[str, Any]) -> str:
-    """Write a value with two digits."""
-    return f"{figure['value']:.2f}"
+    """Write a value with two digits, and its interval."""
+    bounds = "" if figure["interval"] is None else " ({:.2f}-{:.2f})".format(*figure["interval"])
+    return f"{figure['value']:.2f}{bounds}"

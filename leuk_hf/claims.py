@@ -206,7 +206,7 @@ def _explanations(results: dict[str, Any]) -> Iterator[Claim]:
         whole = own["classes"]["all"]
         if whole.get("network_randomised") is None:
             continue
-        learned = whole["network_randomised"]["value"] <= LEARNED
+        learned = high_end(whole["network_randomised"]) <= LEARNED
         yield Claim(
             Sentence("Where its map is hot depends on what it has learned.")
             if learned

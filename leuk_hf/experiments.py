@@ -34,8 +34,8 @@ class Experiment:
         variant: What is compared, such as a recipe's name; runs of one variant differ in fold and seed.
         protocol: What its test part means, such as "grouped", or "reference" for a split table.
         config: How to train; `output` is replaced.
-        calibrated: Whether temperature, prediction sets and refusal are fitted to the calibration part before the run
-            is evaluated (needs the extra `calibrate`).
+        calibrated: Whether temperature, prediction sets and refusal are fitted before the run is evaluated, to its
+            `calibration_parts` (needs the extra `calibrate`).
     """
 
     name: str
@@ -83,7 +83,8 @@ def run_experiment(experiment: Experiment, folder: Path, *, command: str | None 
 
     Returns:
         The entry: name, variant, recipe, changes, protocol, fold, seed, samples, fields (per part and class), epochs,
-        best, seconds, figures (part -> summary), calibration (None without), backend, command, commit, date, versions.
+        best, seconds, figures (part -> summary; a calibrated run may have been calibrated on validation), calibration
+        (None without), backend, command, commit, date, versions.
 
     Raises:
         LeukError: If the run cannot be made.
@@ -132,7 +133,8 @@ def run_experiment(experiment: Experiment, folder: Path, *, command: str | None 
         "protocol": experiment.protocol,
         "fold": config.fold,
         "seed": config.seed,
-        **{key: record[key] for key in ("samples", "fields", "epochs", "best", "seconds")},
+        "samples": record.get("samples", 1),  # not recorded at first
+        **{key: record[key] for key in ("fields", "epochs", "best", "seconds")},
         "figures": figures,
         "calibration": calibration,
         "backend": predictor.description,

@@ -42,6 +42,7 @@ from leuk_hf.seen_fields import see
 from leuk_hf.speed_tables import speed_text
 from leuk_hf.splits import fingerprint, read_split
 from leuk_hf.torch_backend import TorchPredictor
+from leuk_hf.training_record import read_record
 
 # The model card has all.
 README_SECTIONS = ("field", "leukocytes", "controls", "shortcuts")
@@ -86,7 +87,8 @@ def release_checkpoint(
 
     Raises:
         DataError: If the run is unfinished, the data is not that of the run, there is no such folder, or the run began
-            with other weights than a checkpoint's of its architecture.
+            with other weights than a checkpoint's of its architecture, or these are gone.
+        TrainingError: If the record of either is damaged.
         CheckpointError: If the run's checkpoint cannot be loaded.
     """
     record_path = run / "checkpoint" / "training.json"
@@ -102,11 +104,7 @@ def release_checkpoint(
         raise DataError(f"{missing[0]} is no folder; give folders of images to be refused")
     model = LeukDenseNet.from_pretrained(run / "checkpoint")
     if halfway:
-        weights = record["config"]["weights"]
-        if "started_from" not in record:
-            raise DataError(f"{run} began with {weights}, not with a trained checkpoint; leave out --halfway")
-        start = LeukDenseNet.from_pretrained(SHIPPED_CHECKPOINT if weights == "shipped" else weights)
-        model, record = halfway_between(start, model), {**record, "halfway": True}
+        model, record = halfway_between(_start_of(record, run), model), {**record, "halfway": True}
     halve_precision(model)
     model.save_pretrained(folder)
     for name in (export_record.RECORD_NAME, *export_record.GRAPH_NAMES):  # of the weights before these
@@ -135,6 +133,17 @@ def release_checkpoint(
     return part, results
 
 
+def _start_of(record: Mapping[str, Any], run: Path) -> LeukDenseNet:
+    """Load the weights that a run began with, if they still lie where they lay."""
+    weights = record["config"]["weights"]
+    if "started_from" not in record:
+        raise DataError(f"{run} began with {weights}, not with a trained checkpoint; leave out --halfway")
+    folder = SHIPPED_CHECKPOINT if weights == "shipped" else Path(weights)
+    if not (folder / "training.json").is_file() or read_record(folder) != record["started_from"]:
+        raise DataError(f"{folder} no longer holds what {run} began with; put those weights there again")
+    return LeukDenseNet.from_pretrained(folder)
+
+
 def halfway_between(start: LeukDenseNet, end: LeukDenseNet) -> LeukDenseNet:
     """Average the weights of a network before and after it was trained on.
 
@@ -155,8 +164,10 @@ def halfway_between(start: LeukDenseNet, end: LeukDenseNet) -> LeukDenseNet:
         {name: tensor.shape for name, tensor in each.items() if not name.startswith("in_distribution.")}
         for each in (before, after)
     ]
-    if shapes[0] != shapes[1] or start.view != end.view:
-        raise DataError("the run began with another architecture or view; its weights cannot be averaged with it")
+    if shapes[0] != shapes[1] or (start.view, start.class_names) != (end.view, end.class_names):
+        raise DataError(
+            "the run began with another architecture, view or classes; its weights cannot be averaged with those"
+        )
     mean = {
         name: (before[name].double() + tensor.double()).div(2).to(tensor.dtype)
         for name, tensor in after.items()

@@ -1,8 +1,8 @@
 """Splits of a data set into parts, independent of file order and publishable without images.
 
 Shared contract: labels are class indices (N,); names, all different, decide ties and randomness, never the order of
-the rows; a group must not cross parts. Parts are "train", "validation" (chooses the epoch), "calibration" (fits
-what turns scores into probabilities and refusals) and "test"; "gap" rows belong to none.
+the rows; a group must not cross parts. Parts are "train", "validation" (chooses the epoch, where it is chosen),
+"calibration" (fits what turns scores into probabilities and refusals) and "test"; "gap" rows belong to none.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Training with Accelerate: one process, several, or many machines; resumable to the same result.
 
-Files in the run's folder: checkpoint/ (the best epoch, loadable by `LeukDenseNet.from_pretrained`), metrics.jsonl
+Files in the run's folder: checkpoint/ (the kept epoch, loadable by `LeukDenseNet.from_pretrained`), metrics.jsonl
 (a row per epoch), curves.png, split.csv, training.json (how it was made), state.safetensors (while unfinished).
 """
 
@@ -85,7 +85,7 @@ def train(config: TrainConfig, *, command: str | None = None) -> dict[str, Any]:
         "mixed_precision": accelerator.mixed_precision,
         "starting_weights": origin,
     }
-    if warning := doubts_of(record, config.weights):
+    if warning := doubts_of(config.weights, [dataset["path"][row] for row in parts["test"].tolist()]):
         accelerator.print(warning)
     resuming = check_record(output, config, record)
     if config.resume and not resuming:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,20 +66,23 @@ def start_record(
     }
 
 
-def doubts_of(record: dict[str, Any], weights: str) -> str:
-    """Warn if the starting weights may have been trained on fields that this run tests; else empty.
+def doubts_of(weights: str, tested: Sequence[str]) -> str:
+    """Warn if starting weights were trained on fields that a run tests, by the split table beside them; else empty.
 
     Args:
-        record: From `start_record`.
         weights: What the run starts from.
+        tested: Files of its test part.
     """
-    before = record.get("started_from", {})
-    is_same_data = before.get("data_sha256") == record["data_sha256"]
-    if not is_same_data or before.get("split_sha256") == record["split_sha256"]:
+    table = (SHIPPED_CHECKPOINT if weights == "shipped" else Path(weights)) / "split.csv"
+    if not table.is_file() and not (table := table.parent.parent / "split.csv").is_file():  # of a run: beside it
+        return ""
+    with table.open(encoding="utf-8", newline="") as file:
+        trained = {row.get("file") for row in csv.DictReader(file) if row.get("split") == "train"}
+    if not (number := len(trained.intersection(tested))):
         return ""
     return (
-        f"warning: {weights} was trained on this data by another split, so that fields tested here may have been"
-        " trained on there; no figure on them is worth anything"
+        f"warning: {weights} was trained on {number} of the {len(tested)} fields that are tested here, going by their"
+        " names; no figure on them is worth anything"
     )
 
 
@@ -125,9 +130,9 @@ def check_record(output: Path, config: TrainConfig, record: dict[str, Any]) -> b
         return False
     stored = read_record(output)
     for key, what in _FIXED.items():
-        if stored.get(key) != record[key]:
+        if key in stored and stored[key] != record[key]:  # not all of them were recorded at first
             raise TrainingError(
-                f"the run in {output} was started with another {key} ({stored.get(key)}); use the same {what}"
+                f"the run in {output} was started with another {key} ({stored[key]}); use the same {what}"
             )
     return True
 

@@ -26,7 +26,7 @@ class Arguments:
         split: Split table (CSV with the columns file and split); its test part chooses nothing but the verdicts.
         groups: Group table of scripts/prepare_data.py: the validation part is cut out of train by its groups.
         only: Rows to run, by name (leuk_hf/ablations.py); empty: all. A verdict needs the row default, too, run here
-            or recorded.
+            or recorded, on samples of the same code.
         seeds: Of each row; a verdict needs at least two.
         num_epochs: Epochs of each run; empty: those of leuk_hf/ablations.py.
         output: Folder of the runs.

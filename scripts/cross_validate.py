@@ -38,7 +38,7 @@ class Arguments:
         jobs: Runs at a time; they share the cores.
         cache: Folder for the decoded fields; empty: in the Hugging Face cache.
         seed: The first seed; folds all have it.
-        calibrate: Fit temperature, prediction sets and refusal of every run to its calibration part first (needs
+        calibrate: Fit temperature, prediction sets and refusal of every run to fields kept for that first (needs
             pip install -e ".[calibrate]").
         smoke: Tiny networks, uncalibrated, for trying the command.
     """

@@ -24,7 +24,7 @@ class Arguments:
         source: The data the run was trained on.
         groups: Group table (CSV, or data set on the Hub) by whose groups the intervals are drawn; empty: each field
             is its own.
-        calibrated: Whether the file is calibrated on the run's calibration part: yes, no, or auto: if the network sees
+        calibrated: Whether the file is calibrated on fields kept for that: yes, no, or auto: if the network sees
             leukocytes alone.
         halfway: Take the mean of the weights that the run began with, a checkpoint's, and of those it ended with.
         foreign: Folders of images that the calibrated file is to refuse, for its figures.

@@ -57,7 +57,7 @@ def main(arguments: list[str]) -> int:
         return 130
     best = record["best"]
     print(
-        f"best epoch {best['epoch']}: validation balanced accuracy {best['validation_balanced_accuracy']:.4f}"
+        f"epoch {best['epoch']} is kept: validation balanced accuracy {best['validation_balanced_accuracy']:.4f}"
         f" ({config.protocol} split, {sum(record['fields']['validation'].values())} fields); checkpoint in"
         f" {config.output / 'checkpoint'}"
     )

@@ -382,7 +382,7 @@ BOUNDS = {
 }
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="the data set is not beside the repository (../shared/data/leukemia)")
+@pytest.mark.skipif(not DATA.is_dir(), reason="the data set is not here")
 @pytest.mark.parametrize("name", BOUNDS)
 def test_real_fields_that_were_not_used_for_tuning(name: str) -> None:
     path = REFERENCE / f"{name}.json"

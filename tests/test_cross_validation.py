@@ -191,7 +191,7 @@ def test_every_ablation_changes_the_default_and_can_be_trained():
         assert (ablation.changes == {}) == (one.variant == ablations.REFERENCE)
         assert one.config.split == Path("acquisition_reference.csv") and one.protocol == "acquisition_reference"
     only = ablations.plan(source="smears", split=Path("s.csv"), groups=None, seeds=(3,), only=["CLAHE"])
-    assert [one.name for one in only] == ["CLAHE-seed3"]
+    assert [one.name for one in only] == ["CLAHE-samples2-seed3"]
     with pytest.raises(TrainingError, match="there is no ablation 'clahe'; choose among: default; "):
         ablations.plan(source="smears", split=Path("s.csv"), groups=None, only=["clahe"])
     with pytest.raises(TrainingError, match="seeds must be different"):
@@ -243,6 +243,8 @@ def test_runs_on_samples_that_other_code_made_are_not_compared():
     others = [entry_of("CLAHE", seed, 0.7, samples=2) for seed in (0, 1)]
     judged = ablations.judge([*entries, *others])["CLAHE"]
     assert judged["values"] == judged["reference"] == [] and judged["verdict"] == "not known"
+    lines = ablations.ablation_table([*entries, *others]).splitlines()[2:]
+    assert [line.split(" | ")[:2] for line in lines] == [["| default", "1"], ["| CLAHE", "2"]]
     again = [entry_of("default", seed, 0.9, samples=2) for seed in (0, 1)]
     assert ablations.judge([*again, *others])["CLAHE"]["gain"] == pytest.approx(0.2)
 

@@ -133,7 +133,11 @@ def test_a_release_halfway_is_the_mean_of_beginning_and_end(tmp_path):
     assert json.loads((folder / "training.json").read_text())["halfway"] is True
     with pytest.raises(DataError, match="began with scratch, not with a trained checkpoint"):
         release_checkpoint(tmp_path / "first", str(source), folder, command="release", halfway=True)
-    with pytest.raises(DataError, match="another architecture or view"):
+    other = tmp_path / "first" / "checkpoint" / "training.json"
+    other.write_text(json.dumps({**json.loads(other.read_text()), "date": "2001-01-01"}))
+    with pytest.raises(DataError, match="no longer holds what"):
+        release_checkpoint(tmp_path / "second", str(source), folder, command="release", halfway=True)
+    with pytest.raises(DataError, match="another architecture, view or classes"):
         halfway_between(LeukDenseNet(growth_rate=4, block_config=(1, 1, 1, 2)), LeukDenseNet.from_pretrained(folder))
 
 
@@ -156,9 +160,12 @@ def test_a_calibrated_release_records_what_is_in_the_very_file(tmp_path):
     entry = json.loads((folder / "results.json").read_text())["calibration"]["random"]
     assert entry["temperature"] == settings["temperature"] != 1 and entry["num_calibration_fields"] == held
     # Where no field chose the epoch, the validation part calibrates, too.
-    record = {"config": {"weight_averaging": 0.9, "patience": None}}
+    record = {"config": {"weight_averaging": 0.9, "patience": None, "num_epochs": 3}, "best": {"epoch": 3}}
     rows = calibration_parts(folder / "split.csv", load_smears(str(source)), record)["calibration"]
     assert len(set(rows.tolist())) == held + sum(fields["validation"].values())
+    record["best"]["epoch"] = 2
+    rows = calibration_parts(folder / "split.csv", load_smears(str(source)), record)["calibration"]
+    assert len(rows) == held
     assert tuple(entry["conformal_quantiles"]) == tuple(settings["conformal_quantiles"])
     assert entry["refusal_limits"] == dataclasses.asdict(LeukDenseNet.from_pretrained(folder).refusal_limits)
     usable, foreign = entry["refusal"]["usable"], entry["refusal"][str(junk)]

@@ -148,7 +148,7 @@ def test_killed_and_started_again_it_goes_on(data, tmp_path):
         str(tmp_path / "rows.json"), "--only", "whole field", "--seeds", "0", "--smoke", "--num-epochs", "40",
         "--cache", str(tmp_path / "cache"),
     ]  # fmt: skip
-    folder = output / "whole-field-seed0"
+    folder = output / "whole-field-samples2-seed0"
     started = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 300
     while not (folder / "state.safetensors").is_file():  # the first one is of an epoch's end

@@ -239,7 +239,7 @@ def test_other_inputs_are_refused():
         measure_input(np.zeros((8, 8, 3), np.uint8), np.zeros((4, 4), bool), (8, 8), 0.0)
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="the real fields (../shared/data) are not here")
+@pytest.mark.skipif(not REAL.is_dir(), reason="the real fields are not here")
 def test_real_fields_are_answered_and_spoilt_ones_are_not():
     files = [
         file

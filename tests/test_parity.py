@@ -171,7 +171,7 @@ def test_other_checkpoints_and_no_fields_are_refused():
         compare(Fixed(EXPECTED), {"other": Fixed(FOUND)}, [])
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="../shared/data/leukemia is not here")
+@pytest.mark.skipif(not REAL.is_dir(), reason="the data set is not here")
 def test_a_network_agrees_with_its_channels_last_copy_on_real_fields(tiny_model, tmp_path):
     tiny_model.save_pretrained(tmp_path)
     rows = without_decoding(load_smears(REAL))

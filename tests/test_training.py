@@ -15,12 +15,14 @@ import torch
 from safetensors.torch import load_file
 
 from leuk_hf import training_run
+from leuk_hf.checkpoint_io import SHIPPED_CHECKPOINT
 from leuk_hf.data import load_smears
 from leuk_hf.errors import CheckpointError, TrainingError
 from leuk_hf.model import LeukDenseNet
 from leuk_hf.synthetic import write_smears
 from leuk_hf.training import train
 from leuk_hf.training_config import CLASSIC, PLAIN, TrainConfig
+from leuk_hf.training_record import doubts_of
 from leuk_hf.training_setup import choose_precision, synchronise_batch_norm
 
 ROOT = Path(__file__).parent.parent
@@ -286,6 +288,18 @@ def test_fine_tuning_on_other_classes(finished, tmp_path):
     assert record["started_from"] == finished[1] and "started_from" not in finished[1]
 
 
+def test_weights_that_were_trained_on_tested_fields_are_warned_of(finished, tmp_path):
+    with (finished[0] / "split.csv").open(encoding="utf-8") as file:
+        part = {row["file"]: row["split"] for row in csv.DictReader(file)}
+    trained, tested = ([name for name in part if part[name] == split] for split in ("train", "test"))
+    weights = str(finished[0] / "checkpoint")
+    assert doubts_of(weights, tested) == "" == doubts_of("scratch", trained) == doubts_of(str(tmp_path), trained)
+    assert "was trained on 2 of the 3 fields that are tested here" in doubts_of(weights, [*trained[:2], tested[0]])
+    with (SHIPPED_CHECKPOINT / "split.csv").open(encoding="utf-8") as file:
+        first = next(row["file"] for row in csv.DictReader(file) if row["split"] == "train")
+    assert "warning: shipped was trained on 1 of the 1 fields" in doubts_of("shipped", [first])
+
+
 def test_a_finished_or_foreign_folder_is_refused(finished, config):
     output = finished[0]
     before = (output / "training.json").read_text()
@@ -400,7 +414,7 @@ def test_smoke_run_and_script_errors(tmp_path):
     script = str(ROOT / "scripts" / "train.py")
     done = subprocess.run([sys.executable, script, "--smoke"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert "best epoch" in done.stdout and "(grouped split, " in done.stdout and "1 process(es)" in done.stdout
+    assert "epoch 4 is kept" in done.stdout and "(grouped split, " in done.stdout and "1 process(es)" in done.stdout
     (run,) = (tmp_path / "runs").iterdir()
     assert (run / "curves.png").stat().st_size > 5000 and (run / "groups.csv").is_file()
     wrong = subprocess.run(
