@@ -177,8 +177,8 @@ def ablation_table(entries: Sequence[Mapping[str, Any]]) -> str:
     """
     lines = [
         "| variant | samples | question | balanced accuracy, test: mean ± SD (each seed) | sensitivity for malignant"
-        " at 95 % specificity, test | balanced accuracy, validation | gain of default's ingredient | spread between seeds"
-        " | default's ingredient |",
+        " at 95 % specificity, test | balanced accuracy, validation | gain of default's ingredient | spread between"
+        " seeds | default's ingredient |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for samples, (name, ablation) in itertools.product(sorted({one["samples"] for one in entries}), ABLATIONS.items()):
