@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
-from torch import nn
 
 from leuk_hf import export_record
 from leuk_hf.ablations import ablation_table
@@ -23,7 +22,6 @@ from leuk_hf.calibration_run import (
     see_folder,
 )
 from leuk_hf.checkpoint_calibration import Options
-from leuk_hf.checkpoint_io import SHIPPED_CHECKPOINT
 from leuk_hf.claims import claims_text
 from leuk_hf.data import load_smears
 from leuk_hf.data_tables import data_text
@@ -38,11 +36,11 @@ from leuk_hf.model import LeukDenseNet
 from leuk_hf.model_card import audit_text, baselines_text, results_table
 from leuk_hf.protocol_tables import comparison_text, is_comparison
 from leuk_hf.provenance import provenance
+from leuk_hf.released_weights import halfway_between, halve_precision, start_of
 from leuk_hf.seen_fields import see
 from leuk_hf.speed_tables import speed_text
 from leuk_hf.splits import fingerprint, read_split
 from leuk_hf.torch_backend import TorchPredictor
-from leuk_hf.training_record import read_record
 
 # The model card has all.
 README_SECTIONS = ("field", "leukocytes", "controls", "shortcuts")
@@ -104,7 +102,7 @@ def release_checkpoint(
         raise DataError(f"{missing[0]} is no folder; give folders of images to be refused")
     model = LeukDenseNet.from_pretrained(run / "checkpoint")
     if halfway:
-        model, record = halfway_between(_start_of(record, run), model), {**record, "halfway": True}
+        model, record = halfway_between(start_of(record, run), model), {**record, "halfway": True}
     halve_precision(model)
     model.save_pretrained(folder)
     for name in (export_record.RECORD_NAME, *export_record.GRAPH_NAMES):  # of the weights before these
@@ -131,50 +129,6 @@ def release_checkpoint(
         merge_results(folder / "results.json", "calibration", record["protocol"], {**fitted, **provenance(command)})
     write_text(folder / "README.md", checkpoint_card(folder))
     return part, results
-
-
-def _start_of(record: Mapping[str, Any], run: Path) -> LeukDenseNet:
-    """Load the weights that a run began with, if they still lie where they lay."""
-    weights = record["config"]["weights"]
-    if "started_from" not in record:
-        raise DataError(f"{run} began with {weights}, not with a trained checkpoint; leave out --halfway")
-    folder = SHIPPED_CHECKPOINT if weights == "shipped" else Path(weights)
-    if not (folder / "training.json").is_file() or read_record(folder) != record["started_from"]:
-        raise DataError(f"{folder} no longer holds what {run} began with; put those weights there again")
-    return LeukDenseNet.from_pretrained(folder)
-
-
-def halfway_between(start: LeukDenseNet, end: LeukDenseNet) -> LeukDenseNet:
-    """Average the weights of a network before and after it was trained on.
-
-    What a network learned to bear last costs some of what it knew; halfway most of both is there.
-
-    Args:
-        start: What training began with; what it is calibrated to does not count.
-        end: What it ended with.
-
-    Raises:
-        DataError: If the networks are not of the same build.
-
-    Source:
-        Wortsman et al. 2022, "Robust fine-tuning of zero-shot models", https://arxiv.org/abs/2109.01903
-    """
-    before, after = start.state_dict(), end.state_dict()
-    shapes = [
-        {name: tensor.shape for name, tensor in each.items() if not name.startswith("in_distribution.")}
-        for each in (before, after)
-    ]
-    if shapes[0] != shapes[1] or (start.view, start.class_names) != (end.view, end.class_names):
-        raise DataError(
-            "the run began with another architecture, view or classes; its weights cannot be averaged with those"
-        )
-    mean = {
-        name: (before[name].double() + tensor.double()).div(2).to(tensor.dtype)
-        for name, tensor in after.items()
-        if name in shapes[1] and tensor.is_floating_point()
-    }
-    end.load_state_dict(mean, strict=False)  # counts of batches stay; scores are fitted later
-    return end
 
 
 def checkpoint_card(folder: Path) -> str:
@@ -208,19 +162,6 @@ def without_the_weights(path: Path) -> dict[str, Any]:
         "compared": results.get("compared", {}),
     }
     return {name: content for name, content in kept.items() if content}
-
-
-def halve_precision(model: nn.Module) -> None:
-    """Cast convolutions and linear layers to half precision, in place, for a file of half the size.
-
-    BatchNorm stays in float32, where rounding would shift whole channels.
-
-    Args:
-        model: To be saved next.
-    """
-    for module in model.modules():
-        if isinstance(module, (nn.Conv2d, nn.Linear)):
-            module.half()
 
 
 def compare_with(path: Path, recipe: str, other: Path) -> None:

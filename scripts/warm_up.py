@@ -56,7 +56,7 @@ def run(arguments: Arguments, command: str) -> dict[str, Any]:
     from leuk_hf.labels import CLASS_NAMES
     from leuk_hf.leukocyte_labels import find_labels
     from leuk_hf.provenance import provenance
-    from leuk_hf.release import halve_precision
+    from leuk_hf.released_weights import halve_precision
     from leuk_hf.torch_backend import pool_first
     from leuk_hf.training_config import DEFAULT
     from leuk_hf.training_setup import starting_model

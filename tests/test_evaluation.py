@@ -15,7 +15,8 @@ from leuk_hf.errors import DataError
 from leuk_hf.evaluation import Results, evaluate, merge_results
 from leuk_hf.model import LeukDenseNet
 from leuk_hf.prediction import predict, softmax
-from leuk_hf.release import fill_tables, halfway_between, release_checkpoint, without_the_weights
+from leuk_hf.release import fill_tables, release_checkpoint, without_the_weights
+from leuk_hf.released_weights import halfway_between
 from leuk_hf.synthetic import write_smears
 from leuk_hf.training import train
 from leuk_hf.training_config import PLAIN
