@@ -1,4 +1,4 @@
-"""What a release does to weights before they are saved: averages them with those a run began with, halves their size."""
+"""What a release does to weights before they are saved: averages them with a run's first ones, halves their size."""
 
 from __future__ import annotations
 
