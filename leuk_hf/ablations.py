@@ -1,27 +1,27 @@
 """What each ingredient of the recipe `default` is worth: variants with one ingredient changed, several seeds each.
 
-Shared contract: a variant is the recipe `default` with `BASE`, in grey, at low resolution and in few epochs, and with
-`changes` put into its config. The checkpoint of a run is that of its last epoch, averaged, or chosen on its validation
-part, never on the test part that the table shows.
+Shared contract: a variant is the recipe `default` with `BASE`, at low resolution and in few epochs, and with `changes`
+put into its config. The checkpoint of a run is that of its last epoch, averaged, or chosen on its validation part,
+never on the test part that the table shows. Ingredients are judged twice: in other sessions, as they are (the test
+part), and in known sessions in other light (the validation part, `leuk_hf.experiments.OTHER_LIGHT`).
 """
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from leuk_hf.errors import TrainingError
-from leuk_hf.experiments import Experiment
+from leuk_hf.experiments import OTHER_LIGHT, Experiment, part_in
 from leuk_hf.fields import SAMPLES
 from leuk_hf.protocol_tables import mean_and_spread, value_of
 from leuk_hf.training_config import DEFAULT, TrainConfig
 
 REFERENCE = "default"  # the variant without a change, which the others are compared with
-# In grey, as the recipe was before the leukocytes' colours came to it; the row "in colour" asks what they are worth.
-BASE: dict[str, Any] = {"image_size": 112, "num_epochs": 3, "appearances": 3, "view": "leukocytes"}
+BASE: dict[str, Any] = {"image_size": 96, "num_epochs": 2, "appearances": 3}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,27 +31,22 @@ class Ablation:
     Args:
         question: What the variant asks, in one sentence.
         changes: Values of `TrainConfig` that differ from `default` with `BASE`.
-        is_in_recipe: Whether it is the variant that is like the recipe, and `BASE` that lacks the ingredient.
     """
 
     question: str
     changes: Mapping[str, Any]
-    is_in_recipe: bool = False
 
 
 ABLATIONS: dict[str, Ablation] = {
-    REFERENCE: Ablation(
-        "How far does the recipe come as it is, but in grey, at low resolution and in few epochs?", {}
-    ),
+    REFERENCE: Ablation("How far does the recipe come as it is, but at low resolution and in few epochs?", {}),
     "whole field": Ablation(
         "Does erasing everything but the leukocytes cost or gain accuracy in other sessions, against whole fields with"
         " the augmentation of plain?",
         {"weights": "scratch", "view": "field", "augmentation": "plain", "output_stride": 32},
     ),
-    "in colour": Ablation(
+    "in grey": Ablation(
         "Do differences between the colours of a field's leukocytes say more than their luminance alone?",
-        {"view": "leukocytes_in_colour"},
-        is_in_recipe=True,
+        {"view": "leukocytes"},
     ),
     "no warm-up": Ablation("Is it worth learning to measure cells before learning classes?", {"weights": "scratch"}),
     "no change of optics": Ablation(
@@ -129,44 +124,76 @@ def plan(
             config = dataclasses.replace(
                 shared, source=source, split=split, groups=groups, cache=cache, seed=seed, **ablation.changes
             )
-            experiments.append(Experiment(f"{name}-samples{SAMPLES}-seed{seed}", name, split.stem, config))
+            title = f"{name}-samples{SAMPLES}-seed{seed}"
+            experiments.append(Experiment(title, name, split.stem, config, in_other_light=True))
     return experiments
 
 
-def judge(entries: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Weigh every variant against the reference by the balanced accuracy of the test part.
+def in_other_sessions(entry: Mapping[str, Any]) -> float | None:
+    """Give a run's balanced accuracy on the test part."""
+    return value_of(entry, "test", "metrics", "balanced_accuracy")
+
+
+def in_other_light(entry: Mapping[str, Any]) -> float | None:
+    """Give the mean of a run's balanced accuracies on the validation part, changed as `OTHER_LIGHT` says."""
+    values = [value_of(entry, part_in("validation", light), "metrics", "balanced_accuracy") for light in OTHER_LIGHT]
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if len(known) == len(values) else None
+
+
+def judge(
+    entries: Sequence[Mapping[str, Any]], measure: Callable[[Mapping[str, Any]], float | None] = in_other_sessions
+) -> dict[str, dict[str, Any]]:
+    """Weigh every variant against the reference.
 
     Args:
         entries: From `leuk_hf.experiments.read_entries`.
+        measure: By which they are weighed.
 
     Returns:
-        Variant -> values (by seed), reference (of the same seeds), gain (mean with the recipe's ingredient minus mean
-        without it, which is the reference's minus the variant's but for those that are `is_in_recipe`, over the seeds
-        that both have, by samples made alike: `samples` of the entries), spread (the larger of the two ranges between
-        seeds) and verdict: "stays" if the ingredient
-        gains more than the spread, else "goes"; "not known" with fewer than two common seeds.
+        Variant -> values (by seed), reference (of the same seeds), gain (the reference's mean less the variant's, over
+        the seeds that both have, by samples made alike: `samples` of the entries), spread (the larger of the two
+        ranges between seeds) and effect of the recipe's ingredient: 1 if it gains more than the spread, -1 if it costs
+        more, else 0; None with fewer than two common seeds.
     """
     # Keyed by seed and by how samples were made: those of other code differ in more than the ingredient.
     values: dict[str, dict[tuple[int, int], float]] = {}
     for entry in entries:
-        value = value_of(entry, "test", "metrics", "balanced_accuracy")
+        value = measure(entry)
         if value is not None:
             values.setdefault(entry["variant"], {})[entry["seed"], entry["samples"]] = value
     reference = values.get(REFERENCE, {})
     judged = {}
-    for name, own in values.items():
+    for name in dict.fromkeys(entry["variant"] for entry in entries):
         if name == REFERENCE:
             continue
+        own = values.get(name, {})
         keys = sorted(set(own) & set(reference))
         ours, theirs = [own[key] for key in keys], [reference[key] for key in keys]
-        content: dict[str, Any] = {"values": ours, "reference": theirs, "gain": None, "spread": None}
+        content: dict[str, Any] = {"values": ours, "reference": theirs, "gain": None, "spread": None, "effect": None}
         if len({seed for seed, _ in keys}) > 1:
             gain = sum(theirs) / len(theirs) - sum(ours) / len(ours)
-            content["gain"] = -gain if name in ABLATIONS and ABLATIONS[name].is_in_recipe else gain
-            content["spread"] = max(max(ours) - min(ours), max(theirs) - min(theirs))
-        verdict = "not known" if content["gain"] is None else _verdict(content["gain"], content["spread"])
-        judged[name] = {**content, "verdict": verdict}
+            spread = max(max(ours) - min(ours), max(theirs) - min(theirs))
+            content |= {"gain": gain, "spread": spread, "effect": (gain > spread) - (-gain > spread)}
+        judged[name] = content
     return judged
+
+
+def verdict(in_sessions: int | None, in_light: int | None) -> str:
+    """Say what becomes of an ingredient: it stays only if its gain exceeds the spread between seeds somewhere.
+
+    Args:
+        in_sessions: Its effect on other sessions, from `judge`.
+        in_light: Its effect on other light.
+    """
+    effects = {"other sessions": in_sessions, "other light": in_light}
+    if None in effects.values():
+        return "not known"
+    gains = [place for place, effect in effects.items() if effect == 1]
+    costs = [place for place, effect in effects.items() if effect == -1]
+    if gains:
+        return f"stays, for {' and '.join(gains)}" + (f", at a cost in {costs[0]}" if costs else "")
+    return f"goes: better without it in {' and '.join(costs)}" if costs else "goes: no gain beyond the spread"
 
 
 def ablation_table(entries: Sequence[Mapping[str, Any]]) -> str:
@@ -176,9 +203,10 @@ def ablation_table(entries: Sequence[Mapping[str, Any]]) -> str:
         entries: From `leuk_hf.experiments.read_entries`; those of variants that are no longer asked for are left out.
     """
     lines = [
-        "| variant | samples | question | balanced accuracy, test: mean ± SD (each seed) | sensitivity for malignant"
-        " at 95 % specificity, test | balanced accuracy, validation | gain of default's ingredient | spread between"
-        " seeds | default's ingredient |",
+        "| variant | samples | question | other sessions (test): balanced accuracy, mean ± SD (each seed) | gain of"
+        " default's ingredient (spread between seeds) | other light (validation): mean of balanced accuracies, mean"
+        " ± SD (each seed) | gain of default's ingredient (spread between seeds) | balanced accuracy, validation |"
+        " default's ingredient |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for samples, (name, ablation) in itertools.product(sorted({one["samples"] for one in entries}), ABLATIONS.items()):
@@ -186,21 +214,15 @@ def ablation_table(entries: Sequence[Mapping[str, Any]]) -> str:
         own = sorted((entry for entry in alike if entry["variant"] == name), key=lambda entry: entry["seed"])
         if not own:
             continue
-        judged = judge(alike)
-        tested = [value_of(entry, "test", "metrics", "balanced_accuracy") for entry in own]
-        malignant = [value_of(entry, "test", "metrics", "malignant_sensitivity_at_95_specificity") for entry in own]
-        validated = [value_of(entry, "validation", "metrics", "balanced_accuracy") for entry in own]
-        each = ", ".join("not defined" if value is None else f"{value:.3f}" for value in tested)
-        row = judged.get(name, {"gain": None, "spread": None, "verdict": ""})
-        weighed = ["" if row[key] is None else f"{row[key]:+.3f}" for key in ("gain", "spread")]
-        cells = [name, str(samples), ablation.question, f"{mean_and_spread(tested)} ({each})",
-                 mean_and_spread(malignant), mean_and_spread(validated), weighed[0], weighed[1].lstrip("+"),
-                 row["verdict"]]  # fmt: skip
+        cells, effects = [name, str(samples), ablation.question], []
+        for measure in (in_other_sessions, in_other_light):
+            values = [measure(entry) for entry in own]
+            each = ", ".join("not defined" if value is None else f"{value:.3f}" for value in values)
+            weighed = judge(alike, measure).get(name, {"gain": None, "spread": None, "effect": None})
+            effects.append(weighed["effect"])
+            gain = "" if weighed["gain"] is None else f"{weighed['gain']:+.3f} ({weighed['spread']:.3f})"
+            cells += [f"{mean_and_spread(values)} ({each})".lstrip(), gain]
+        cells.append(mean_and_spread([value_of(entry, "validation", "metrics", "balanced_accuracy") for entry in own]))
+        cells.append("" if name == REFERENCE else verdict(*effects))
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
-
-
-def _verdict(gain: float, spread: float) -> str:
-    if gain > spread:
-        return "stays"
-    return "goes: better without it" if -gain > spread else "goes: no gain beyond the spread"

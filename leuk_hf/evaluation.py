@@ -6,12 +6,13 @@ Shared contract: figures and their intervals are those of `leuk_hf.results`.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from datasets import Dataset
+from PIL import Image
 from tqdm.auto import tqdm
 
 from leuk_hf.backends import Predictor, as_predictor
@@ -33,6 +34,7 @@ def evaluate(
     *,
     groups: Sequence[Any] | None = None,
     batch_size: int = 16,
+    change: Callable[[np.ndarray], np.ndarray] | None = None,
     progress: bool = False,
 ) -> Results:
     """Predict every field of a data set.
@@ -42,6 +44,7 @@ def evaluate(
         dataset: From `load_smears`, with the model's classes.
         groups: (N,) group of each field, for the intervals; by default each field is its own.
         batch_size: Fields per forward pass.
+        change: What is done to each field, uint8 (H, W, 3), before it is preprocessed (`leuk_hf.perturbations`).
         progress: Show a bar.
 
     Returns:
@@ -64,6 +67,8 @@ def evaluate(
         for start in range(0, len(rows), batch_size):
             indices = range(start, min(start + batch_size, len(rows)))
             images = [read_image(rows[index], reduce_to=side) for index in indices]
+            if change is not None:
+                images = [Image.fromarray(change(np.asarray(image))) for image in images]
             pixel_values = predictor.preprocessor(images)
             outputs = predictor.run(pixel_values)
             logits.append(outputs.logits)

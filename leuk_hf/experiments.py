@@ -8,11 +8,16 @@ experiments file is JSON, {"runs": {name: entry}}; `leuk_hf.experiment_jobs` run
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from leuk_hf import perturbations
 from leuk_hf.errors import DataError, TrainingError
 from leuk_hf.files import write_json
 from leuk_hf.results import write_predictions
@@ -20,6 +25,12 @@ from leuk_hf.training_config import RECIPES, TrainConfig
 
 PARTS = ("test", "validation")  # that a finished run is evaluated on
 RUNS = "runs"  # section of the experiments file
+# What a field may be photographed in elsewhere; each of it has a goal (`leuk_hf.goals`).
+OTHER_LIGHT: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
+    "grey": perturbations.grey,
+    "brightness x1.4": functools.partial(perturbations.brightness, factor=1.4),
+    "hue +20 degrees": functools.partial(perturbations.hue, degrees=20),
+}
 # Where a run takes place and what it is tested on; everything else that differs from the recipe is a change of it.
 _PLACE = {"source", "output", "source_split", "source_revision", "protocol", "fold", "split", "groups", "cache",
           "num_workers", "save_steps", "seed", "tracker", "resume", "skip_unreadable"}  # fmt: skip
@@ -36,6 +47,7 @@ class Experiment:
         config: How to train; `output` is replaced.
         calibrated: Whether temperature, prediction sets and refusal are fitted before the run is evaluated, to its
             `calibration_parts` (needs the extra `calibrate`).
+        in_other_light: Whether it is also evaluated on its validation part changed as `OTHER_LIGHT` says.
     """
 
     name: str
@@ -43,6 +55,7 @@ class Experiment:
     protocol: str
     config: TrainConfig
     calibrated: bool = False
+    in_other_light: bool = False
 
     def folder(self, output: Path) -> Path:
         """Name the run's folder below `output`."""
@@ -119,12 +132,16 @@ def run_experiment(experiment: Experiment, folder: Path, *, command: str | None 
     predictor = load_predictor(checkpoint, backend="torch", precision="float32")
     table = config.groups or (str(folder / "groups.csv") if (folder / "groups.csv").is_file() else None)
     figures = {}
-    for part in PARTS:
+    for part, light in [(part, None) for part in PARTS] + [
+        ("validation", light) for light in OTHER_LIGHT if experiment.in_other_light
+    ]:
         fields = dataset.select(read_split(folder / "split.csv", dataset, part))
         groups = None if table is None else [row["group"] for row in read_groups(table, fields)]
-        results = evaluate(predictor, fields, groups=groups, progress=True)
-        write_predictions(predictions_path(folder, part), results)
-        figures[part] = results.summary()
+        change = None if light is None else OTHER_LIGHT[light]
+        results = evaluate(predictor, fields, groups=groups, change=change, progress=True)
+        if light is None:
+            write_predictions(predictions_path(folder, part), results)
+        figures[part if light is None else part_in(part, light)] = results.summary()
     entry = {
         "name": experiment.name,
         "variant": experiment.variant,
@@ -142,6 +159,16 @@ def run_experiment(experiment: Experiment, folder: Path, *, command: str | None 
     }
     write_json(folder / "entry.json", entry)  # last: with it the experiment is done
     return entry
+
+
+def part_in(part: str, light: str) -> str:
+    """Name the figures of a part of the data in other light.
+
+    Args:
+        part: Such as "validation".
+        light: One of `OTHER_LIGHT`.
+    """
+    return f"{part}, {light}"
 
 
 def predictions_path(folder: Path, part: str) -> Path:

@@ -111,6 +111,19 @@ def cached_fields(
     return CachedFields(None, pixels=pixels, note=note)
 
 
+def remove_abandoned(folder: Path, pattern: str) -> None:
+    """Delete the temporary files of processes that were killed long ago.
+
+    Args:
+        folder: Where they were written.
+        pattern: Their names, for `Path.glob`.
+    """
+    for leftover in folder.glob(pattern):
+        with contextlib.suppress(OSError):
+            if time.time() - leftover.stat().st_mtime > _ABANDONED_SECONDS:
+                leftover.unlink()
+
+
 def cache_key(rows: Dataset, preprocessor: Preprocessor) -> str:
     """Name everything that decides the pixels: images, settings, versions. 32 hexadecimal digits.
 
@@ -168,10 +181,7 @@ def _is_usable(path: Path, rows: Dataset, preprocessor: Preprocessor) -> bool:
 
 
 def _write(path: Path, rows: Dataset, preprocessor: Preprocessor, *, progress: bool) -> None:
-    for leftover in path.parent.glob(".fields.*.npy"):
-        with contextlib.suppress(OSError):
-            if time.time() - leftover.stat().st_mtime > _ABANDONED_SECONDS:
-                leftover.unlink()
+    remove_abandoned(path.parent, ".fields.*.npy")
     record = np.zeros((), _record(preprocessor))
     # Not named after the process: on a shared folder two machines may have the same numbers.
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".fields.", suffix=".npy")

@@ -2,10 +2,20 @@
 
 Shared contract: labels are uint8 (A, N, H, W): 0 outside and 1 to n on the cells of N fields in A appearances, the
 first as they are. In another light the network finds other outlines; a classifier that has only seen the best ones
-takes the difference for one of the cells.
+takes the difference for one of the cells. They lie beside the cached fields, compressed, for the next run that asks
+for the same: leukocytes-<key>.npz, readable by its owner only.
 """
 
 from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+import zipfile
+import zlib
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,12 +23,58 @@ from tqdm.auto import tqdm
 
 from leuk_hf.cells import label_alike, label_leukocytes
 from leuk_hf.class_activation import evaluating
-from leuk_hf.field_cache import CachedFields
-from leuk_hf.fields import appearance_of, to_pixel_values
+from leuk_hf.field_cache import CachedFields, remove_abandoned
+from leuk_hf.fields import SAMPLES, appearance_of, to_pixel_values
 from leuk_hf.model import LeukDenseNet
 
 _BATCH = 16
 _MOST = 255  # cells of a field that are told apart
+_AGREEMENT = 0.999  # of pixels; another number of threads may round a pixel on an outline to the other side
+
+
+def cached_labels(
+    model: LeukDenseNet,
+    fields: CachedFields,
+    rows: np.ndarray,
+    *,
+    appearances: int = 0,
+    seed: int = 0,
+    progress: bool = False,
+) -> np.ndarray:
+    """Give what `find_labels` gives, from the file beside the fields if a run before asked for the same.
+
+    A file that is damaged, or that this code would not make (its first batch is made again), is replaced. Fields that
+    are kept in memory, and folders that cannot be written, get none.
+
+    Args:
+        model: As in `find_labels`.
+        fields: As in `find_labels`.
+        rows: As in `find_labels`.
+        appearances: As in `find_labels`.
+        seed: As in `find_labels`.
+        progress: Show a bar.
+
+    Returns:
+        uint8 (1 + appearances, N, H, W).
+
+    Raises:
+        ValueError: If the model sees the whole field.
+    """
+    if fields.path is None:
+        return find_labels(model, fields, rows, appearances=appearances, seed=seed, progress=progress)
+    path = fields.path.parent / f"leukocytes-{_key(model, rows, appearances, seed)}.npz"
+    labels = _empty(model, fields, appearances)
+    stored = _read(path)
+    if stored is not None and stored.dtype == np.uint8 and stored.shape == (len(labels), len(rows), *labels.shape[2:]):
+        first, labels[:, rows] = rows[:_BATCH], stored
+        _fill(model, fields, labels, rows, first, seed=seed, progress=False)
+        if (labels[:, first] == stored[:, : len(first)]).mean() >= _AGREEMENT:
+            labels[:, first] = stored[:, : len(first)]
+            return labels
+    labels = find_labels(model, fields, rows, appearances=appearances, seed=seed, progress=progress)
+    with contextlib.suppress(OSError):  # the next run finds them anew
+        _write(path, labels[:, rows])
+    return labels
 
 
 def find_labels(
@@ -46,10 +102,30 @@ def find_labels(
     Raises:
         ValueError: If the model sees the whole field.
     """
-    device, size = next(model.parameters()).device, model.preprocessor.image_size
-    labels = np.zeros((1 + appearances, len(fields), size, size), dtype=np.uint8)
-    batches = [rows[start : start + _BATCH].tolist() for start in range(0, len(rows), _BATCH)]
-    looks = [(number, batch) for number in range(1 + appearances) for batch in batches]
+    labels = _empty(model, fields, appearances)
+    _fill(model, fields, labels, rows, rows, seed=seed, progress=progress)
+    return labels
+
+
+def _empty(model: LeukDenseNet, fields: CachedFields, appearances: int) -> np.ndarray:
+    size = model.preprocessor.image_size
+    return np.zeros((1 + appearances, len(fields), size, size), dtype=np.uint8)
+
+
+def _fill(
+    model: LeukDenseNet,
+    fields: CachedFields,
+    labels: np.ndarray,
+    rows: np.ndarray,
+    wanted: np.ndarray,
+    *,
+    seed: int,
+    progress: bool,
+) -> None:
+    """Find the leukocytes of `wanted` among `rows`, whose first appearance is known or wanted, too."""
+    device = next(model.parameters()).device
+    batches = [wanted[start : start + _BATCH].tolist() for start in range(0, len(wanted), _BATCH)]
+    looks = [(number, batch) for number in range(len(labels)) for batch in batches]
     with evaluating(model), torch.no_grad():
         for number, batch in tqdm(looks, desc="Leukocytes", unit="batch", disable=not progress):
             shown = np.stack([appearance_of(fields, labels, row, number, rows=rows, seed=seed) for row in batch])
@@ -61,4 +137,34 @@ def find_labels(
                 # Cells are told apart best in the field as it is.
                 cells = label_alike(mask, labels[0, row]) if number else label_leukocytes(mask)
                 labels[number, row] = np.minimum(cells, _MOST)
-    return labels
+
+
+def _key(model: LeukDenseNet, rows: np.ndarray, appearances: int, seed: int) -> str:
+    """Name everything that decides the labels of fields that are given: 32 hexadecimal digits."""
+    preprocessor = model.preprocessor
+    settings = [list(preprocessor.mean), list(preprocessor.std), appearances, seed if appearances else 0, SAMPLES]
+    digest = hashlib.sha256(json.dumps(settings).encode())
+    digest.update(np.ascontiguousarray(rows, dtype=np.int64).tobytes())
+    if model.leukocytes is not None:
+        for name, tensor in sorted(model.leukocytes.state_dict().items()):
+            digest.update(name.encode() + tensor.cpu().numpy().tobytes())
+    return digest.hexdigest()[:32]
+
+
+def _read(path: Path) -> np.ndarray | None:
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            return content["labels"]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+        return None
+
+
+def _write(path: Path, labels: np.ndarray) -> None:
+    remove_abandoned(path.parent, ".leukocytes.*.npz")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".leukocytes.", suffix=".npz")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            np.savez_compressed(file, labels=labels)
+        Path(name).replace(path)
+    finally:
+        Path(name).unlink(missing_ok=True)

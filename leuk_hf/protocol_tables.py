@@ -67,11 +67,11 @@ def value_of(entry: Mapping[str, Any], part: str, section: str, name: str) -> fl
 
     Args:
         entry: Of an experiments file.
-        part: "test" or "validation".
+        part: "test", "validation" or one in other light (`leuk_hf.experiments.part_in`).
         section: "metrics", "with_refusal" or "prediction_sets".
         name: Of the figure.
     """
-    return entry["figures"][part].get(section, {}).get(name, {}).get("value")
+    return entry["figures"].get(part, {}).get(section, {}).get(name, {}).get("value")
 
 
 def mean_and_spread(values: Sequence[float | None]) -> str:

@@ -71,9 +71,9 @@ class TrainConfig:
         sync_batch_norm: Normalise over the batches of all GPUs instead of each one's own; for small batches.
         progressive_sizes: Edges in pixels for equal shares of the epochs, growing up to image_size, such as 96 128
             160; validation is at full size. Empty: full size throughout.
-        cache: Folder for the decoded and preprocessed fields, which later runs on the same data read, too; empty: in
-            the Hugging Face cache. It holds images, which may be patients': give a folder of its own on a disk where
-            they may lie, and delete that when it is done with.
+        cache: Folder for the preprocessed fields and their leukocytes, which later runs on the same data read, too;
+            empty: in the Hugging Face cache. It holds images, which may be patients': give a folder of its own on a
+            disk where they may lie, and delete that when it is done with.
         num_workers: Processes that augment fields; 0: the training process itself; empty: 0 where CPUs train, up to 4
             a GPU.
         save_steps: Optimizer steps between resumable states, beside one per epoch.

@@ -198,13 +198,19 @@ def test_every_ablation_changes_the_default_and_can_be_trained():
         ablations.plan(source="smears", split=Path("s.csv"), groups=None, seeds=(1, 1))
 
 
-def entry_of(variant: str, seed: int, value: float, *, samples: int = 1) -> dict:
-    figures = {"metrics": {"balanced_accuracy": {"value": value, "interval": None}}}
-    return {"variant": variant, "protocol": "p", "seed": seed, "samples": samples,
-            "figures": {"test": figures, "validation": figures}}  # fmt: skip
+def figures_of(value: float) -> dict:
+    return {"metrics": {"balanced_accuracy": {"value": value, "interval": None}}}
 
 
-def test_an_ingredient_stays_only_if_its_gain_exceeds_the_spread_between_seeds():
+def entry_of(variant: str, seed: int, value: float, *, samples: int = 1, light: float | None = None) -> dict:
+    figures = {"test": figures_of(value), "validation": figures_of(value)}
+    if light is not None:  # a mean of three unlike values
+        for name, shift in (("grey", 0), ("brightness x1.4", 0.1), ("hue +20 degrees", -0.1)):
+            figures[f"validation, {name}"] = figures_of(light + shift)
+    return {"variant": variant, "protocol": "p", "seed": seed, "samples": samples, "figures": figures}
+
+
+def test_an_ingredient_is_weighed_against_the_spread_between_seeds():
     entries = [
         entry_of("default", 0, 0.80), entry_of("default", 1, 0.84), entry_of("default", 2, 0.99),
         entry_of("CLAHE", 0, 0.70), entry_of("CLAHE", 1, 0.71),  # gain 0.115, spread 0.04
@@ -215,34 +221,55 @@ def test_an_ingredient_stays_only_if_its_gain_exceeds_the_spread_between_seeds()
     judged = ablations.judge(entries)
     assert judged["CLAHE"]["gain"] == pytest.approx(0.115) and judged["CLAHE"]["spread"] == pytest.approx(0.04)
     assert judged["CLAHE"]["reference"] == [0.80, 0.84]  # of the same seeds
-    assert {name: row["verdict"] for name, row in judged.items()} == {
-        "CLAHE": "stays",
-        "whole field": "goes: no gain beyond the spread",
-        "one field a canvas": "goes: better without it",
-        "output stride 32": "not known",
-    }
-    lines = ablations.ablation_table(entries).splitlines()
-    assert [line.split(" | ")[0].strip("| ") for line in lines[2:]] == [
-        "default", "whole field", "CLAHE", "output stride 32", "one field a canvas"
+    assert {name: row["effect"] for name, row in judged.items()} == {
+        "CLAHE": 1, "whole field": 0, "one field a canvas": -1, "output stride 32": None
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("in_sessions", "in_light", "words"),
+    [
+        (1, 1, "stays, for other sessions and other light"),
+        (0, 1, "stays, for other light"),
+        (1, -1, "stays, for other sessions, at a cost in other light"),
+        (0, 0, "goes: no gain beyond the spread"),
+        (-1, 0, "goes: better without it in other sessions"),
+        (-1, -1, "goes: better without it in other sessions and other light"),
+        (None, 1, "not known"),
+        (0, None, "not known"),
+    ],
+)
+def test_an_ingredient_stays_only_if_it_gains_somewhere(in_sessions, in_light, words):
+    assert ablations.verdict(in_sessions, in_light) == words
+
+
+def test_the_table_shows_other_sessions_and_other_light():
+    entries = [
+        entry_of("default", 0, 0.80, light=0.60), entry_of("default", 1, 0.84, light=0.62),
+        entry_of("no change of optics", 0, 0.82, light=0.40), entry_of("no change of optics", 1, 0.84, light=0.44),
+        entry_of("whole field", 0, 0.78), entry_of("whole field", 1, 0.79),
+        entry_of("gone since", 0, 0.5, light=0.5),
     ]  # fmt: skip
-    (row,) = [line for line in lines if line.startswith("| CLAHE")]
-    assert "0.705 ± 0.007 (0.700, 0.710)" in row and row.endswith("| +0.115 | 0.040 | stays |")
+    judged = ablations.judge(entries, ablations.in_other_light)
+    assert judged["no change of optics"]["gain"] == pytest.approx(0.19)
+    assert judged["no change of optics"]["effect"] == 1 and judged["whole field"]["effect"] is None
+    lines = ablations.ablation_table(entries).splitlines()
+    names = [line.split(" | ")[0].strip("| ") for line in lines[2:]]
+    assert names == ["default", "whole field", "no change of optics"]
+    (row,) = [line for line in lines if line.startswith("| no change")]
+    assert row.endswith(
+        "| 0.830 ± 0.014 (0.820, 0.840) | -0.010 (0.040) | 0.420 ± 0.028 (0.400, 0.440) | +0.190 (0.040)"
+        " | 0.830 ± 0.014 | stays, for other light |"
+    )
+    assert lines[3].endswith("| (not defined, not defined) |  | 0.785 ± 0.007 | not known |")
     assert len({line.count("|") for line in lines}) == 1
-
-
-def test_a_variant_that_adds_what_the_recipe_has_is_weighed_the_other_way_round():
-    entries = [entry_of("default", 0, 0.66), entry_of("default", 1, 0.65)]
-    better = ablations.judge([*entries, entry_of("in colour", 0, 0.75), entry_of("in colour", 1, 0.74)])["in colour"]
-    assert better["gain"] == pytest.approx(0.09) and better["verdict"] == "stays"
-    worse = ablations.judge([*entries, entry_of("in colour", 0, 0.60), entry_of("in colour", 1, 0.61)])["in colour"]
-    assert worse["gain"] == pytest.approx(-0.05) and worse["verdict"] == "goes: better without it"
 
 
 def test_runs_on_samples_that_other_code_made_are_not_compared():
     entries = [entry_of("default", seed, 0.8) for seed in (0, 1)]
     others = [entry_of("CLAHE", seed, 0.7, samples=2) for seed in (0, 1)]
     judged = ablations.judge([*entries, *others])["CLAHE"]
-    assert judged["values"] == judged["reference"] == [] and judged["verdict"] == "not known"
+    assert judged["values"] == judged["reference"] == [] and judged["effect"] is None
     lines = ablations.ablation_table([*entries, *others]).splitlines()[2:]
     assert [line.split(" | ")[:2] for line in lines] == [["| default", "1"], ["| CLAHE", "2"]]
     again = [entry_of("default", seed, 0.9, samples=2) for seed in (0, 1)]

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from leuk_hf.data import load_smears
 from leuk_hf.errors import TrainingError
 from leuk_hf.experiment_jobs import run_experiments
-from leuk_hf.experiments import Experiment, predictions_path, read_entries, run_experiment
+from leuk_hf.experiments import OTHER_LIGHT, Experiment, part_in, predictions_path, read_entries, run_experiment
 from leuk_hf.model import LeukDenseNet
 from leuk_hf.prediction import predict
 from leuk_hf.results import read_predictions
@@ -102,6 +103,22 @@ def test_a_trained_run_is_only_evaluated(experiment, tmp_path):
     weights = (folder / "checkpoint" / "model.safetensors").stat().st_mtime_ns
     assert run_experiment(experiment, folder)["figures"] == first["figures"]
     assert (folder / "checkpoint" / "model.safetensors").stat().st_mtime_ns == weights
+
+
+def test_a_run_is_evaluated_in_other_light(experiment, data, tmp_path):
+    asked = dataclasses.replace(experiment, in_other_light=True)
+    folder = asked.folder(tmp_path)
+    figures = run_experiment(asked, folder)["figures"]
+    assert set(figures) == {"test", "validation", *(part_in("validation", light) for light in OTHER_LIGHT)}
+    results = read_predictions(predictions_path(folder, "validation"))  # of the fields as they are
+    model = LeukDenseNet.from_pretrained(folder / "checkpoint")
+    fields = [np.asarray(Image.open(data / "smears" / path).convert("RGB")) for path in results.paths]
+    lit = np.clip(np.rint(np.stack(fields) * 1.4), 0, 255).astype(np.uint8)
+    got = predict(model, [Image.fromarray(field) for field in lit])
+    expected = np.mean([one.label == model.class_names[label] for one, label in zip(got, results.labels, strict=True)])
+    part = figures["validation, brightness x1.4"]
+    assert part["num_fields"] == len(fields)
+    assert part["metrics"]["accuracy"]["value"] == pytest.approx(expected, abs=1e-6)
 
 
 def test_a_failure_is_told_and_the_others_run(experiment, tmp_path, capsys):
