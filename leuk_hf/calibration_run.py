@@ -17,6 +17,7 @@ from leuk_hf.checkpoint_calibration import (
     Part,
     calibrate,
     compare_scores,
+    limit_anew,
     measure_refusal,
     save_calibrated,
 )
@@ -37,6 +38,7 @@ def calibrate_checkpoint(
     folder: Path,
     *,
     options: Options = Options(),  # noqa: B008 - frozen
+    report: dict[str, Any] | None = None,
     progress: bool = False,
 ) -> Calibration:
     """Fit everything to the parts train and calibration and write the filled checkpoint.
@@ -47,6 +49,7 @@ def calibrate_checkpoint(
         parts: Part name -> row indices; train and calibration are used.
         folder: Receives config.json and model.safetensors; may be the checkpoint's own.
         options: How.
+        report: Of the checkpoint's calibration: the refusal limits alone are fitted anew. None: everything is fitted.
         progress: Show bars.
 
     Raises:
@@ -58,7 +61,10 @@ def calibrate_checkpoint(
     training, calibration = (
         _see_twice(predictor, dataset, parts[name], name, options, progress) for name in ("train", "calibration")
     )
-    fitted = calibrate(model, training, calibration, options)
+    if report is None:
+        fitted = calibrate(model, training, calibration, options)
+    else:
+        fitted = limit_anew(model, training, calibration, report, options.share)
     save_calibrated(fitted.model, source, folder)
     return fitted
 

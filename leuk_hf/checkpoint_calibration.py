@@ -22,8 +22,9 @@ from safetensors import safe_open
 from leuk_hf import checkpoint_io, export_record, metrics
 from leuk_hf.calibration import fit_bias, fit_temperature
 from leuk_hf.conformal import COVERAGE, fit_quantiles
-from leuk_hf.field_checks import FieldMeasures, fit_limits, passed_limits, refused_share
+from leuk_hf.field_checks import RefusalLimits, fit_limits, passed_limits, refused_share
 from leuk_hf.in_distribution import DEFAULT_DIMS, InDistribution, fit_in_distribution
+from leuk_hf.input_measures import FieldMeasures
 from leuk_hf.model import LeukDenseNet
 from leuk_hf.prediction import softmax
 from leuk_hf.score_comparison import Described, candidates, compare
@@ -119,13 +120,7 @@ def calibrate(
         sees_leukocytes=model.view != "field",
     )
     scorer.load_state_dict(fitted)
-    known_measures, held_measures, relit_measures = (rescored(each, scorer) for each in (known, held, held_relit))
-    limits = fit_limits(
-        known_measures,
-        held_measures,
-        options.share,
-        scores=[each.in_distribution_score for each in (*held_measures, *relit_measures)],
-    )
+    limits, refused = _limits(scorer, training, calibration, options.share)
     filled = LeukDenseNet(
         **{
             **model.settings,
@@ -153,12 +148,50 @@ def calibrate(
             "expected_calibration_error": metrics.expected_calibration_error(probabilities, held_labels),
             "brier_score_before": metrics.brier_score(before, held_labels),
             "brier_score": metrics.brier_score(probabilities, held_labels),
-            "refused": refused_share(held_measures, limits),
-            "refused_in_another_light": refused_share(relit_measures, limits),
+            **refused["calibration_part"],
         },
-        "training_part": {"refused": refused_share(known_measures, limits)},
+        "training_part": refused["training_part"],
     }
     return Calibration(filled.eval(), report, (known, known_relit, known_labels), (held, held_relit, held_labels))
+
+
+def limit_anew(
+    model: LeukDenseNet, training: Part, calibration: Part, report: dict[str, Any], share: float
+) -> Calibration:
+    """Fit the refusal limits of a calibrated network anew, and leave everything else as it is.
+
+    Args:
+        model: Calibrated.
+        training: As for `calibrate`, told by this network.
+        calibration: The part that it was calibrated on, likewise.
+        report: Of its calibration; what it says of limits is replaced.
+        share: Of usable fields that may be refused.
+    """
+    limits, refused = _limits(model.in_distribution, training, calibration, share)
+    filled = LeukDenseNet(**{**model.settings, "refusal_limits": limits})
+    filled.load_state_dict(model.state_dict())
+    parts = {name: {**report[name], **refused[name]} for name in refused}
+    return Calibration(
+        filled.eval(),
+        {**report, **parts, "refusal_limits": dataclasses.asdict(limits), "share": share},
+        training,
+        calibration,
+    )
+
+
+def _limits(
+    scorer: InDistribution, training: Part, calibration: Part, share: float
+) -> tuple[RefusalLimits, dict[str, dict[str, float]]]:
+    """Fit the limits and tell what share of each part they refuse."""
+    known, held, relit = (rescored(each, scorer) for each in (training[0], calibration[0], calibration[1]))
+    limits = fit_limits(known, held, share, scores=[each.in_distribution_score for each in (*held, *relit)])
+    return limits, {
+        "calibration_part": {
+            "refused": refused_share(held, limits),
+            "refused_in_another_light": refused_share(relit, limits),
+        },
+        "training_part": {"refused": refused_share(known, limits)},
+    }
 
 
 def _corrected_weights(model: LeukDenseNet, calibration: Part) -> torch.Tensor:

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from leuk_hf.backends import Outputs, Predictor, as_predictor
-from leuk_hf.field_checks import FieldMeasures
+from leuk_hf.input_measures import FieldMeasures
 from leuk_hf.prediction import Prediction, interpret, measures_of
 from leuk_hf.visualization import overlay, to_heatmap
 

@@ -42,7 +42,7 @@ def sharpness(luminance: np.ndarray, leukocytes: np.ndarray | None) -> float:
     return 1 - kept / total if total > 0 else 0.0
 
 
-def correlation_length(luminance: np.ndarray) -> float:
+def correlation_length(luminance: np.ndarray, leave_out: np.ndarray | None = None) -> float:
     """Tell the distance at which luminance has lost four fifths of its correlation, as a share of the edge.
 
     On a crowded smear that is about the radius of a red cell: at half the magnification it is half as long, whatever
@@ -50,19 +50,30 @@ def correlation_length(luminance: np.ndarray) -> float:
 
     Args:
         luminance: (H, W); squashed to a square.
+        leave_out: bool (H, W), pixels that do not count, nor what is next to them; not all of them.
 
     Returns:
         In (0, 0.3125]; the largest for an image without texture.
     """
     small = cv2.resize(luminance, (_EDGE, _EDGE), interpolation=cv2.INTER_AREA).astype(np.float32)
-    small -= cv2.GaussianBlur(small, (0, 0), _ILLUMINATION * _EDGE)
-    window, of_window, rings = _window()
-    spectrum = np.fft.rfft2((small - small.mean()) * window, (2 * _EDGE, 2 * _EDGE))
-    products = np.fft.irfft2(np.abs(spectrum) ** 2)
+    window, rings = _window()
+    if leave_out is not None and leave_out.any():
+        share = cv2.resize(leave_out.astype(np.float32), (_EDGE, _EDGE), interpolation=cv2.INTER_AREA)
+        kept = (cv2.dilate(share, np.ones((5, 5), dtype=np.uint8)) < 0.05).astype(np.float32)
+        small -= _smoothed(small * kept) / np.maximum(_smoothed(kept), 1e-3)
+        window = window * kept
+    else:
+        small -= _smoothed(small)
+    total = window.sum()
+    if not total:
+        return _FARTHEST / _EDGE
+    of_window = _self_correlation(window)
+    products = _self_correlation((small - (small * window).sum() / total) * window)
     if products[0, 0] <= 1e-3 * of_window[0, 0]:  # a variance of a thousandth of a level: nothing but rounding
         return _FARTHEST / _EDGE
-    correlation = (products / of_window).ravel()
-    profile = np.array([correlation[ring].mean() for ring in rings]) / correlation[0]
+    # Divided ring by ring: of few pairs of places the mean alone would be noise.
+    profile = np.array([products.ravel()[ring].sum() / of_window.ravel()[ring].sum() for ring in rings])
+    profile *= of_window[0, 0] / products[0, 0]
     below = np.flatnonzero(profile < _LEVEL)
     if not len(below):
         return _FARTHEST / _EDGE
@@ -71,12 +82,18 @@ def correlation_length(luminance: np.ndarray) -> float:
     return float(last + fraction) / _EDGE
 
 
+def _smoothed(values: np.ndarray) -> np.ndarray:
+    return cv2.GaussianBlur(values, (0, 0), _ILLUMINATION * _EDGE)
+
+
+def _self_correlation(values: np.ndarray) -> np.ndarray:
+    return np.fft.irfft2(np.abs(np.fft.rfft2(values, (2 * _EDGE, 2 * _EDGE))) ** 2)
+
+
 @functools.cache
-def _window() -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
-    """Give a Hann window, its own correlation, which is divided by, and the places of each whole distance."""
+def _window() -> tuple[np.ndarray, list[np.ndarray]]:
+    """Give a Hann window and the places of each whole distance."""
     window = np.outer(np.hanning(_EDGE), np.hanning(_EDGE)).astype(np.float32)
-    of_window = np.fft.irfft2(np.abs(np.fft.rfft2(window, (2 * _EDGE, 2 * _EDGE))) ** 2)
     shift = np.minimum(np.arange(2 * _EDGE), 2 * _EDGE - np.arange(2 * _EDGE))
     distance = np.hypot(shift[:, None], shift[None]).ravel()
-    rings = [np.flatnonzero(np.abs(distance - whole) < 0.5) for whole in range(_FARTHEST)]
-    return window, np.maximum(of_window, 0.01 * of_window[0, 0]), rings
+    return window, [np.flatnonzero(np.abs(distance - whole) < 0.5) for whole in range(_FARTHEST)]

@@ -18,7 +18,8 @@ from leuk_hf import prediction
 from leuk_hf.backends import Outputs, Predictor
 from leuk_hf.conformal import near_quantile
 from leuk_hf.errors import DataError
-from leuk_hf.field_checks import FieldMeasures, near_limit
+from leuk_hf.field_checks import near_limit
+from leuk_hf.input_measures import FieldMeasures
 from leuk_hf.prediction import Prediction, in_batches, interpret, measures_of
 
 MARGIN = 0.01

@@ -19,8 +19,9 @@ from PIL import Image
 
 from leuk_hf import conformal
 from leuk_hf.backends import Outputs, Predictor, as_predictor
-from leuk_hf.field_checks import FieldMeasures, RefusalLimits, measure_input, refusal_reasons
+from leuk_hf.field_checks import RefusalLimits, refusal_reasons
 from leuk_hf.image_io import ImageSource, load_image, original_size
+from leuk_hf.input_measures import FieldMeasures, measure_input
 from leuk_hf.sentence import Sentence
 
 if TYPE_CHECKING:

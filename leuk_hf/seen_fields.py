@@ -17,8 +17,8 @@ from tqdm.auto import tqdm
 from leuk_hf import perturbations as changed
 from leuk_hf.backends import Predictor
 from leuk_hf.errors import DataError
-from leuk_hf.field_checks import FieldMeasures
 from leuk_hf.in_distribution import InDistribution, field_statistics
+from leuk_hf.input_measures import FieldMeasures
 from leuk_hf.prediction import in_batches, measures_of
 from leuk_hf.score_comparison import Described
 

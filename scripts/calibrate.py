@@ -31,6 +31,9 @@ class Arguments:
         split: Split table (CSV with the columns file and split) with the parts train and calibration.
         model: Checkpoint folder or Hub id; empty: LEUK_MODEL, else the shipped checkpoint.
         output: Folder for the calibrated checkpoint; may be that of the checkpoint itself.
+        calibration_parts: Parts of the split to calibrate on, such as calibration validation where the validation part
+            chose nothing of the checkpoint.
+        only_limits: Fit the refusal limits of a calibrated checkpoint anew and leave everything else as it is.
         part: Part of the split to evaluate afterwards, such as test; empty: none.
         foreign: Folders of images that are to be refused. They fit nothing; they choose nothing either, unless you
             let their figures choose.
@@ -47,6 +50,8 @@ class Arguments:
     split: Path
     output: Path
     model: str | None = None
+    calibration_parts: tuple[str, ...] = ("calibration",)
+    only_limits: bool = False
     part: str | None = None
     foreign: tuple[Path, ...] = ()
     dims: int = 64
@@ -87,13 +92,18 @@ def run(arguments: Arguments, command: str) -> dict[str, Any]:
     model = LeukDenseNet.from_pretrained(source)
     names = None if model.class_names == CLASS_NAMES else model.class_names
     dataset = load_smears(arguments.source, class_names=names, progress=True)
-    parts = {name: read_split(arguments.split, dataset, name) for name in ("train", "calibration")}
+    name = protocol_of_split(arguments.split)
+    report = _report_of(source, name) if arguments.only_limits else None
+    held = [read_split(arguments.split, dataset, part) for part in dict.fromkeys(arguments.calibration_parts)]
+    parts = {"train": read_split(arguments.split, dataset, "train"), "calibration": np.concatenate(held)}
     if arguments.fields and arguments.fields < len(parts["train"]):
         chosen = np.linspace(0, len(parts["train"]) - 1, arguments.fields).round().astype(int)
         parts["train"] = parts["train"][chosen]
     if arguments.part:
         parts[arguments.part] = read_split(arguments.split, dataset, arguments.part)
-    fitted = calibrate_checkpoint(source, dataset, parts, arguments.output, options=options, progress=True)
+    fitted = calibrate_checkpoint(
+        source, dataset, parts, arguments.output, options=options, report=report, progress=True
+    )
     _copy_companions(source, arguments.output)
     reloaded = LeukDenseNet.from_pretrained(arguments.output)
     predictor = TorchPredictor(reloaded, fast=True, precision="float32")
@@ -109,7 +119,6 @@ def run(arguments: Arguments, command: str) -> dict[str, Any]:
     if usable is not None:
         results = _results(reloaded, usable[1], dataset.select(parts[arguments.part]))
         entry[f"{arguments.part}_part"] = results.summary(seed=arguments.seed)
-    name = protocol_of_split(arguments.split)
     merge_results(arguments.output / "results.json", "calibration", name, {**entry, **provenance(command)})
     if arguments.part:
         from leuk_hf.calibration import reliability_bins
@@ -149,6 +158,25 @@ def _results(model: Any, seen: Seen, dataset: Any) -> Any:
         answered=np.array([not passed_limits(each, model.refusal_limits) for each in measures]),
         prediction_sets=sets,
     )
+
+
+def _report_of(source: Any, protocol: str) -> dict[str, Any]:
+    """Read what a local checkpoint's results.json says of its calibration on a split."""
+    from leuk_hf import checkpoint_io
+    from leuk_hf.errors import CheckpointError, DataError
+    from leuk_hf.evaluation import check_results
+
+    try:
+        path = checkpoint_io.locate(source, "results.json")
+    except CheckpointError:
+        path = None
+    report = {} if path is None else check_results(path).get("calibration", {}).get(protocol, {})
+    if not {"refusal_limits", "calibration_part", "training_part"} <= set(report):
+        raise DataError(
+            f"the checkpoint has no record of a calibration on the split {protocol} (results.json); leave out"
+            " --only-limits"
+        )
+    return dict(report)
 
 
 def _copy_companions(source: Any, output: Path) -> None:

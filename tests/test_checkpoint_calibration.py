@@ -161,6 +161,23 @@ def test_the_script_from_end_to_end(tiny_model, tmp_path):
     assert len(entry["scores"]) == 6 and "prediction_sets" in entry["test_part"]
     assert (tmp_path / "after" / "reliability.png").is_file()
     assert f"temperature {entry['temperature']:.4f}" in done.stdout and "photos" in done.stdout
+    # Only the limits anew, by more fields, in place: all else stays, in the file as in the record.
+    config = json.loads((tmp_path / "after" / "config.json").read_text(encoding="utf-8"))
+    again = ["--model", str(tmp_path / "after"), "--calibration-parts", "calibration", "test", "--only-limits"]
+    again += ["--share", "0.2"]
+    done = subprocess.run([*command, *again], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    changed = json.loads((tmp_path / "after" / "config.json").read_text(encoding="utf-8"))
+    limits = changed["leuk_hf"].pop("refusal_limits")
+    assert config["leuk_hf"].pop("refusal_limits") != limits and config == changed
+    renewed = json.loads((tmp_path / "after" / "results.json").read_text(encoding="utf-8"))["calibration"]["split"]
+    assert renewed["refusal_limits"] == limits and renewed["share"] == 0.2 and "only-limits" in renewed["command"]
+    same = ("temperature", "conformal_quantiles", "bias", "num_calibration_fields")
+    assert all(renewed[name] == entry[name] for name in same)
+    for name, value in entry["calibration_part"].items():
+        assert "refused" in name or renewed["calibration_part"][name] == value
+    unknown = subprocess.run([*command, "--only-limits"], capture_output=True, text=True, check=False)
+    assert unknown.returncode == 2 and "has no record of a calibration on the split split" in unknown.stderr
     missing = subprocess.run(
         [*command, "--foreign", str(tmp_path / "none")], capture_output=True, text=True, check=False
     )

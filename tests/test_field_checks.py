@@ -10,17 +10,16 @@ import pytest
 from leuk_hf.cells import segment_leukocytes
 from leuk_hf.counterfactuals import inpaint, widen
 from leuk_hf.field_checks import (
-    FieldMeasures,
     RefusalLimits,
     fit_limits,
     limits_from,
-    measure_input,
     near_limit,
     passed_limits,
     refusal_reasons,
     refused_share,
 )
 from leuk_hf.image_io import load_image
+from leuk_hf.input_measures import FieldMeasures, measure_input
 from leuk_hf.perturbations import blur, brightness
 
 REAL = Path(__file__).parent.parent.parent / "shared" / "data"
@@ -38,6 +37,7 @@ REAL_LIMITS = RefusalLimits(
 )
 
 USUAL = FieldMeasures(
+    side=224,
     elongation=1.0,
     light=250.0,
     burnt_out=0.0,
@@ -47,6 +47,7 @@ USUAL = FieldMeasures(
     leukocyte_share=0.1,
     num_leukocytes=5,
     leukocyte_diameter=0.09,
+    cell_size=0.06,
     in_distribution_score=-1.0,
 )
 
@@ -69,7 +70,7 @@ def field_with(mask, inside=90, outside=230):
 def test_measures_by_hand():
     mask = discs(200, [(50, 50), (150, 150)], 10)
     measures = measure_input(field_with(mask), mask, (400, 300), -1.5)
-    assert measures.elongation == pytest.approx(4 / 3)
+    assert measures.elongation == pytest.approx(4 / 3) and measures.side == 300
     assert measures.light == pytest.approx(230)
     share = mask.mean()
     assert measures.contrast == pytest.approx(140 * np.sqrt(share * (1 - share)), rel=1e-4)
@@ -145,6 +146,7 @@ def test_burnt_out_cells():
 @pytest.mark.parametrize(
     ("limit", "value", "usual", "measure", "passed", "words"),
     [
+        ("smallest_side", 64, 64, "side", 63, "too small (63 pixels at its shorter side)"),
         ("largest_elongation", 1.6, 1.6, "elongation", 2.4, "2.4 times as long as wide"),
         ("lowest_contrast", 6, 6, "contrast", 5.9, "nearly uniform"),
         ("lowest_light", 100, 100, "light", 99, "too dark"),
@@ -154,6 +156,8 @@ def test_burnt_out_cells():
         ("lowest_correlation_length", 0.03, 0.03, "correlation_length", 0.02, "cells are too small"),
         ("lowest_leukocyte_diameter", 0.05, 0.05, "leukocyte_diameter", 0.03, "too small (3 % of the image's edge)"),
         ("highest_leukocyte_diameter", 0.2, 0.2, "leukocyte_diameter", 0.31, "too large (31 % of the image's edge)"),
+        ("lowest_cell_size", 0.04, 0.04, "cell_size", 0.039, "cells are too small"),
+        ("highest_cell_size", 0.08, 0.08, "cell_size", 0.081, "cells are too large"),
         ("lowest_in_distribution_score", -3, -3, "in_distribution_score", -3.1, "unlike the blood-smear fields"),
     ],
 )
@@ -166,6 +170,31 @@ def test_every_limit_has_its_reason(limit, value, usual, measure, passed, words)
     assert passed_limits(refused, limits) == (limit,)
     assert refusal_reasons(refused, RefusalLimits()) == ()
     assert near_limit(changed(**{measure: usual}), limits, 0.01) and not near_limit(USUAL, RefusalLimits(), 1)
+
+
+def test_two_limits_of_one_reason_give_it_once():
+    limits = RefusalLimits(lowest_correlation_length=0.03, lowest_cell_size=0.04)
+    small = changed(correlation_length=0.02, cell_size=0.03)
+    assert len(refusal_reasons(small, limits)) == 1 and len(passed_limits(small, limits)) == 2
+
+
+def test_cell_size_grows_with_the_magnification():
+    # Small discs on a plain ground, five of them darker: twice as large, twice the size; both lengths count alike.
+    generator = np.random.default_rng(0)
+    places = generator.integers(12, 212, (60, 2)).tolist()
+    sizes = []
+    for radius, large in ((5, 8), (10, 16), (10, 8)):
+        ground = discs(224, places, radius)
+        cells = discs(224, [(40, 40), (180, 60), (110, 120), (50, 180), (170, 170)], large)
+        field = np.where(cells, 60, np.where(ground, 150, 230)).astype(np.uint8)[..., None].repeat(3, axis=2)
+        sizes.append(measure_input(field, cells, (224, 224), 0.0).cell_size)
+    small, twice, red_cells_alone = sizes
+    assert twice == pytest.approx(2 * small, rel=0.2)
+    assert red_cells_alone == pytest.approx(small * np.sqrt(2), rel=0.2)
+    full = np.ones((224, 224), bool)
+    assert measure_input(field, full, (224, 224), 0.0).cell_size is None  # nothing beside them
+    assert measure_input(field, None, (224, 224), 0.0).cell_size is None
+    assert measure_input(field, ~full, (224, 224), 0.0).cell_size is None
 
 
 def test_what_cannot_be_told_is_not_refused():
@@ -207,7 +236,16 @@ def test_fitted_limits_refuse_no_more_than_asked():
     assert limits.lowest_in_distribution_score == pytest.approx((scores[3] + scores[4]) / 2)  # four of 200 below it
     kept = sorted(each.light for each in (*training, *calibration))[1]  # a thousandth of 1200, rounded down
     assert limits.lowest_light == pytest.approx(0.5 * kept)
-    assert limits.largest_elongation == 1.6
+    assert limits.largest_elongation == 1.6 and limits.smallest_side == 64
+
+
+def test_limits_of_size_are_what_all_but_three_thousandths_keep():
+    training = [changed(cell_size=0.04 + 0.00002 * number) for number in range(1000)]
+    limits = fit_limits(training, [USUAL] * 200, 0.02)
+    assert limits.lowest_cell_size == pytest.approx(0.04 + 0.00002 * 3)  # 3 of 1200 beyond it
+    assert limits.highest_cell_size == pytest.approx(0.06)  # that of the 200, above which there is none
+    assert limits.smallest_side == 64
+    assert fit_limits([changed(side=48)], [USUAL]).smallest_side == 48  # what it learns from is not refused
 
 
 def test_score_limit_from_other_scores():
@@ -219,9 +257,9 @@ def test_score_limit_from_other_scores():
 
 
 def test_unknown_measures_get_no_limit():
-    fields = [changed(leukocyte_share=None, num_leukocytes=None, leukocyte_diameter=None)] * 3
+    fields = [changed(leukocyte_share=None, num_leukocytes=None, leukocyte_diameter=None, cell_size=None)] * 3
     limits = fit_limits(fields, fields)
-    assert limits.lowest_leukocyte_share is None and limits.highest_leukocyte_diameter is None
+    assert limits.lowest_leukocyte_share is None and limits.highest_cell_size is None
     assert limits.lowest_light == 125
 
 

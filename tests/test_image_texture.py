@@ -37,6 +37,20 @@ def test_four_fields_in_one_image_have_half_the_length():
     assert correlation_length(mosaic) == pytest.approx(alone / 2, rel=0.1)
 
 
+def test_what_is_left_out_does_not_count():
+    field = speckles(256, 4.0, 1)
+    marked = np.zeros((256, 256), dtype=bool)
+    for place in ((60, 60), (180, 90), (100, 190)):
+        cv2.circle(marked_image := marked.astype(np.uint8), place, 30, 1, -1)
+        marked |= marked_image > 0
+    spoilt = np.where(marked, 20, field).astype(np.float32)  # large and dark: whole, the field has another length
+    alone = correlation_length(field)
+    assert correlation_length(spoilt) > 1.3 * alone
+    assert correlation_length(spoilt, leave_out=marked) == pytest.approx(alone, rel=0.15)
+    assert correlation_length(field, leave_out=np.zeros_like(marked)) == alone
+    assert correlation_length(field, leave_out=np.ones_like(marked)) == 40 / 128
+
+
 def test_images_without_texture_have_the_greatest_length():
     assert correlation_length(np.full((90, 90), 200, dtype=np.float32)) == 40 / 128
     assert correlation_length(np.zeros((224, 300), dtype=np.float32)) == 40 / 128

@@ -32,6 +32,14 @@ SENTENCES = {
         "The leukocytes are too large ({extent}): the magnification does not fit; take a whole field.": (
             "لکوسیت‌ها بیش از حد بزرگ‌اند ({extent}): بزرگ‌نمایی مناسب نیست؛ یک میدان کامل بگیرید."
         ),
+        "The cells are too large: the magnification does not fit; take a whole field.": (
+            "سلول‌ها بیش از حد بزرگ‌اند: بزرگ‌نمایی مناسب نیست؛ یک میدان کامل بگیرید."
+        ),
+        "The image is too small ({side} pixels at its shorter side), its cells have too little detail; give the"
+        " original, not a reduced copy.": (
+            "تصویر بیش از حد کوچک است (ضلع کوتاه‌تر {side} پیکسل) و سلول‌ها جزئیات کافی ندارند؛ تصویر اصلی را بدهید، نه"
+            " نسخهٔ کوچک‌شده را."
+        ),
         "{percent} % of the image's edge": "{percent} % از لبهٔ تصویر",
         "of unknown size": "با اندازهٔ نامعلوم",
         "The image is unlike the blood-smear fields that the model was trained on.": (
