@@ -21,7 +21,7 @@ from leuk_hf.protocol_tables import mean_and_spread, value_of
 from leuk_hf.training_config import DEFAULT, TrainConfig
 
 REFERENCE = "default"  # the variant without a change, which the others are compared with
-BASE: dict[str, Any] = {"image_size": 96, "num_epochs": 2, "appearances": 3}
+BASE: dict[str, Any] = {"image_size": 112, "num_epochs": 2, "appearances": 3}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -80,13 +80,17 @@ def grad_cam(
         float32 (N, 1, h, w), detached, on the model's device. All zero when no gradient reaches the layer.
 
     Raises:
-        ValueError: If the layer is unknown, or a target is not a class index.
+        ValueError: If the layer is unknown, a target is not a class index, or pixel_values are no batch.
     """
     model = network_of(model)
+    count = len(model.class_names)
+    if pixel_values.ndim != 4:
+        raise ValueError(f"pixel_values have shape {tuple(pixel_values.shape)}; give a batch, (N, 3, H, W)")
+    if isinstance(target, str):
+        raise ValueError(f"target is {target!r}; give a class index from 0 to {count - 1}, in class_names' order")
     given = torch.as_tensor(target)
     indices = given.reshape(-1).tolist()
     targets = indices * len(pixel_values) if given.ndim == 0 else indices
-    count = len(model.class_names)
     whole = not (given.is_floating_point() or given.dtype == torch.bool)
     if not whole or len(targets) != len(pixel_values) or any(not 0 <= index < count for index in targets):
         raise ValueError(f"target is {target!r}; give a class index from 0 to {count - 1}, or one for each image")

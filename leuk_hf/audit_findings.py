@@ -2,6 +2,7 @@
 
 Every rule asks for the bound of a 95 % interval, not for the value, so that a small audit exposes less, never more.
 The thresholds are conventions, stated here and in the evidence; the table stands beside them for other judgements.
+What a classifier says of images that it surely refuses (`REFUSES`) exposes nothing; the evidence says what is refused.
 """
 
 from __future__ import annotations
@@ -160,10 +161,11 @@ def _count(rows: Figures, chance: float) -> Finding | None:
         moves = moves and _low(half, "changed") > sham["changed"]["interval"][1]
         control = Sentence(" (sham removal: {figure})", figure=_show(sham["changed"]))
     evidence = Sentence(
-        "From flat silhouettes it scores {figure} balanced (chance {chance}); with half of the leukocytes removed"
-        " {changed} of predictions change{control}.",
+        "From flat silhouettes it scores {figure} balanced (chance {chance}){refused}; with half of the leukocytes"
+        " removed {changed} of predictions change{control}.",
         figure=_show(flat["balanced_accuracy"]),
         chance=_percent(chance),
+        refused=_refusals(flat),
         changed=_show(half["changed"]),
         control=control,
     )
@@ -177,8 +179,9 @@ def _alone(rows: Figures, chance: float) -> Finding | None:
         return None
     lost = row["balanced_accuracy"]["interval"][1] < _low(clean, "balanced_accuracy") - ABOVE_CHANCE
     evidence = Sentence(
-        "On leukocytes alone it scores {alone} balanced, on whole fields {whole}.",
+        "On leukocytes alone it scores {alone} balanced{refused}, on whole fields {whole}.",
         alone=_show(row["balanced_accuracy"]),
+        refused=_refusals(row),
         whole=_show(clean["balanced_accuracy"]),
     )
     return Finding("the leukocytes are not enough for it", lost, evidence)
@@ -223,15 +226,15 @@ def _unstable(rows: Figures) -> Finding | None:
     }
     if moved:
         evidence = Sentence(
-            "{number} of {all} changes that leave the cells alone move more than {limit}: {rows}; the worst, {worst},"
-            " moves {changed}.",
+            "{number} of {all} changes that leave the cells alone certainly move more than {limit}: {rows}; the worst,"
+            " {worst}, moves {changed}.",
             rows=_rows(moved),
             **values,
         )
     else:
         evidence = Sentence(
-            "{number} of {all} changes that leave the cells alone move more than {limit}; the worst, {worst}, moves"
-            " {changed}.",
+            "{number} of {all} changes that leave the cells alone certainly move more than {limit}; the worst,"
+            " {worst}, moves {changed}.",
             **values,
         )
     return Finding("its answers do not survive another exposure, stain, camera or orientation", bool(moved), evidence)

@@ -67,7 +67,7 @@ class CanvasDataset(torch.utils.data.Dataset):
         rows: Which of them, int (N,).
         fields_per_canvas: F, the most fields on one.
         whole_field_share: Share of the samples that are one whole field.
-        optics: Whether fields are shown in another stain, light and focus (`change_optics`).
+        optics: Whether fields are shown in other colours, light and focus (`change_optics`).
         seed: With the key (epoch, draw), decides the canvas.
     """
 

@@ -128,7 +128,7 @@ def draw_gap(size: int, generator: np.random.Generator) -> int:
 
 
 def change_optics(field: np.ndarray, other: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Show a field in another stain, light, focus, resolution and compression, each drawn at random.
+    """Show a field in other colours, light, focus, resolution and compression, each drawn at random.
 
     Args:
         field: uint8 (H, W, 3).
@@ -179,7 +179,7 @@ def change_appearance(
 
 
 def _mix_channels(field: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Weigh the channels anew, for another stain and lamp, and expose anew, clipping what is too bright."""
+    """Weigh the channels anew, for another camera and lamp, and expose anew, clipping what is too bright."""
     light = np.array((generator.uniform(0.85, 1.15), 1, generator.uniform(0.85, 1.15))) * generator.uniform(0.5, 1.55)
     weights = np.clip(_LUMA + generator.normal(0, 0.25, 3), 0, None)
     shift = weights / max(float(weights.sum()), 1e-6) - _LUMA

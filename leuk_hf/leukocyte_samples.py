@@ -1,7 +1,7 @@
 """Training samples of the network that finds leukocytes: fields, and fields as they never were.
 
 Shared contract: fields are uint8 (S, S, 3), RGB; masks are bool (S, S), True on leukocytes. Nothing here knows a
-class. A sample shows leukocytes in another stain and light, on another background, alone, or taken away: what was
+class. A sample shows leukocytes in other colours and light, on another background, alone, or taken away: what was
 taken away is no longer to be found, however it was filled. The fillings and margins are not those of the audit
 (`leuk_hf.counterfactuals`), or the network would learn the audit's tools instead of leukocytes.
 """

@@ -109,7 +109,8 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         print("\nstopped; the same command goes on from here", file=sys.stderr)
         return 130
-    print(f"{text}\n\nwritten to {parsed.record} and {parsed.record.with_suffix('.md')}")
+    written = [str(path) for path in (parsed.record, parsed.record.with_suffix(".md")) if path.is_file()]
+    print(f"{text}\n\nwritten to {' and '.join(written)}")
     for name, fault in failed.items():
         print(f"error: {name}: {fault}", file=sys.stderr)
     return 1 if failed else 0

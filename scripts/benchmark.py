@@ -37,7 +37,7 @@ class Arguments:
 
     Args:
         image_size: Of the random DenseNet-121 in the table of inference, in pixels, at least 32.
-        rounds: Rounds of the inference, stages, cold and training tables.
+        rounds: Rounds of the inference, stages, cold and training tables; of the last two at most 10.
         output: Folder for speed.json and speed.md, and for the exported graphs, which are kept.
         results: results.json to merge the figures into, as well.
         source: Folder of fields for stages, training and parity; empty: synthetic smears.

@@ -242,13 +242,16 @@ def csv_row(row: dict[str, Any], class_names: tuple[str, ...]) -> list[Any]:
 
 
 def screen_line(row: dict[str, Any]) -> str:
-    """Write one row for people: file, class and all probabilities, or what is wrong."""
+    """Write one row for people: file, class and all probabilities, whether it is refused, or what is wrong."""
     name = " ".join(row["file"].splitlines())
     if row["error"]:
         return f"{name}  ERROR  {row['error']}"
     shares = "  ".join(f"{name} {value:.3f}" for name, value in row["probabilities"].items())
     notes = "".join(f"\n    note: {reason}" for reason in row["reasons"])
-    return f"{name}  {row['label']}  [{shares}]{notes}"
+    refused = "" if row["answered"] else "REFUSED, most probable "
+    several = row["prediction_set"] or ()
+    among = f"  one of {', '.join(several)}" if len(several) > 1 else ""
+    return f"{name}  {refused}{row['label']}  [{shares}]{among}{notes}"
 
 
 def main(arguments: list[str]) -> int:

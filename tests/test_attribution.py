@@ -172,6 +172,7 @@ def test_gradients_of_a_training_step_are_kept(model, pixel_values):
     [
         (4, None, ValueError),
         (-1, None, ValueError),
+        ("Pre-B", None, ValueError),
         ([0, 1], None, ValueError),
         ([0, 1, 2, 4], None, ValueError),
         (0, "denseblock5", ValueError),
@@ -184,6 +185,11 @@ def test_model_is_left_as_found_after_a_wrong_request(model, pixel_values, targe
     with pytest.raises(error, match="layer" if layer else "target"):
         grad_cam(model, pixel_values, target, layer)
     assert state_of(model) == before
+
+
+def test_one_image_is_no_batch(model, pixel_values):
+    with pytest.raises(ValueError, match=r"pixel_values have shape \(3, 64, 64\); give a batch"):
+        grad_cam(model, pixel_values[0], 0)
 
 
 def test_model_is_left_as_found_after_a_failed_forward_pass(model):

@@ -4,6 +4,7 @@ import csv
 import importlib.util
 import json
 import os
+import runpy
 import shutil
 import signal
 import subprocess
@@ -495,3 +496,17 @@ def test_a_reader_that_closes_early_is_no_error(checkpoint, many):
     errors = process.stderr.read()
     process.wait()
     assert "Traceback" not in errors
+
+
+def test_the_screen_says_what_is_refused_and_what_is_open():
+    screen_line = runpy.run_path(str(SCRIPT))["screen_line"]
+    row = {
+        "file": "a.png", "label": "Pre-B", "probabilities": {"Benign": 0.3, "Pre-B": 0.7}, "answered": True,
+        "prediction_set": ["Pre-B"], "reasons": ["small"], "error": None,
+    }  # fmt: skip
+    line = screen_line(row)
+    assert line == "a.png  Pre-B  [Benign 0.300  Pre-B 0.700]\n    note: small"
+    refused = screen_line({**row, "answered": False, "prediction_set": ["Pre-B", "Benign"]})
+    shares = "[Benign 0.300  Pre-B 0.700]"
+    assert refused.splitlines()[0] == f"a.png  REFUSED, most probable Pre-B  {shares}  one of Pre-B, Benign"
+    assert screen_line({**row, "error": "gone"}) == "a.png  ERROR  gone"

@@ -424,7 +424,7 @@ def test_impossible_configs_are_refused_in_one_sentence(config, changes, reason)
     ("changes", "reason"),
     [
         ({"view": "field"}, "augmentation default is for the views of leukocytes"),
-        ({"progressive_sizes": (32, 64)}, "leave out --progressive-sizes"),
+        ({"progressive_sizes": (32, 96)}, "leave out --progressive-sizes"),
     ],
 )
 def test_what_a_view_cannot_be_trained_with_is_refused(config, tmp_path, changes, reason):

@@ -150,14 +150,14 @@ SENTENCES = {
         "With another class's colour statistics {changed} of predictions change, {followed} to the class whose colours"
         " they are.": "با رنگ‌های ردهٔ دیگر {changed} پاسخ‌ها عوض می‌شوند، {followed} به همان ردهٔ صاحب رنگ.",
         "In grey it scores {figure}.": "بدون رنگ دقت {figure} دارد.",
-        "From flat silhouettes it scores {figure} balanced (chance {chance}); with half of the leukocytes removed"
-        " {changed} of predictions change{control}.": (
-            "تنها از سایه‌نما دقت متوازن {figure} دارد (حدس زدن {chance})؛ با حذف نیمی از لکوسیت‌ها {changed} پاسخ‌ها"
-            " عوض می‌شوند{control}."
+        "From flat silhouettes it scores {figure} balanced (chance {chance}){refused}; with half of the leukocytes"
+        " removed {changed} of predictions change{control}.": (
+            "تنها از سایه‌نما دقت متوازن {figure} دارد (حدس زدن {chance}){refused}؛ با حذف نیمی از لکوسیت‌ها {changed}"
+            " پاسخ‌ها عوض می‌شوند{control}."
         ),
         " (sham removal: {figure})": " (حذف کنترل: {figure})",
-        "On leukocytes alone it scores {alone} balanced, on whole fields {whole}.": (
-            "تنها با لکوسیت‌ها دقت متوازن {alone} دارد، با میدان کامل {whole}."
+        "On leukocytes alone it scores {alone} balanced{refused}, on whole fields {whole}.": (
+            "تنها با لکوسیت‌ها دقت متوازن {alone} دارد{refused}، با میدان کامل {whole}."
         ),
         "Equal holes off the leukocytes change {figure} of predictions{drawn}.": (
             "سوراخ‌های هم‌اندازه دور از لکوسیت‌ها {figure} پاسخ‌ها را عوض می‌کنند{drawn}."
@@ -165,15 +165,15 @@ SENTENCES = {
         "; another class's holes, added to an emptied field, draw {figure} to it": (
             "؛ سوراخ‌های ردهٔ دیگر، افزوده به میدان خالی‌شده، {figure} را به سوی آن رده می‌کشند"
         ),
-        "{number} of {all} changes that leave the cells alone move more than {limit}: {rows}; the worst, {worst},"
-        " moves {changed}.": (
-            "{number} تغییر از {all} تغییری که به سلول‌ها دست نمی‌زنند بیش از {limit} پاسخ‌ها را عوض می‌کنند: {rows}؛"
-            " بدترین، {worst}، {changed}."
+        "{number} of {all} changes that leave the cells alone certainly move more than {limit}: {rows}; the worst,"
+        " {worst}, moves {changed}.": (
+            "{number} تغییر از {all} تغییری که به سلول‌ها دست نمی‌زنند به‌یقین بیش از {limit} پاسخ‌ها را عوض می‌کنند:"
+            " {rows}؛ بدترین، {worst}، {changed}."
         ),
-        "{number} of {all} changes that leave the cells alone move more than {limit}; the worst, {worst}, moves"
-        " {changed}.": (
-            "{number} تغییر از {all} تغییری که به سلول‌ها دست نمی‌زنند بیش از {limit} پاسخ‌ها را عوض می‌کنند؛ بدترین،"
-            " {worst}، {changed}."
+        "{number} of {all} changes that leave the cells alone certainly move more than {limit}; the worst,"
+        " {worst}, moves {changed}.": (
+            "{number} تغییر از {all} تغییری که به سلول‌ها دست نمی‌زنند به‌یقین بیش از {limit} پاسخ‌ها را عوض می‌کنند"
+            "؛ بدترین، {worst}، {changed}."
         ),
     }
 }
