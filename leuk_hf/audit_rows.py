@@ -183,6 +183,7 @@ def fitted(content: np.ndarray, field: np.ndarray) -> np.ndarray:
 
 _LEUKOCYTES, _CONTROLS, _SHORTCUTS = "leukocytes", "controls", "shortcuts"
 _COLOUR, _OPTICS, _GEOMETRY = "light and colour", "optics and file", "geometry"
+_MAGNIFICATION = "magnification"
 
 ROWS: tuple[Row, ...] = (
     Row("as it is", "field", "What it scores on untouched fields.", _plain(np.copy)),
@@ -243,6 +244,8 @@ ROWS: tuple[Row, ...] = (
     Row("quarter turn", _GEOMETRY, "A slide has no upright.", _plain(changed.quarter_turn)),
     Row("half turn", _GEOMETRY, "A slide has no upright.", _plain(changed.half_turn)),
     Row("mirrored", _GEOMETRY, "A slide has no left.", _plain(changed.mirror)),
+    *(Row(f"magnification x{factor}", _MAGNIFICATION, "Cells of another size: to be refused, not taken for others.",
+          _plain(partial(changed.magnify, factor=factor))) for factor in (0.67, 1.25, 1.5)),
 )  # fmt: skip
 BY_NAME = {row.name: row for row in ROWS}
 # What another lamp, camera or stain does to a whole field, without the colours of a class.

@@ -118,6 +118,20 @@ def resolution(field: np.ndarray, factor: float) -> np.ndarray:
     return cv2.resize(shrunk, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
+def magnify(field: np.ndarray, factor: float) -> np.ndarray:
+    """Show cells this many times as large: the middle of the field enlarged, or the field reduced and mirrored out."""
+    height, width = field.shape[:2]
+    if factor >= 1:
+        rows, columns = max(1, round(height / factor)), max(1, round(width / factor))
+        top, left = (height - rows) // 2, (width - columns) // 2
+        middle = field[top : top + rows, left : left + columns]
+        return cv2.resize(middle, (width, height), interpolation=cv2.INTER_CUBIC)
+    rows, columns = max(1, round(height * factor)), max(1, round(width * factor))
+    small = cv2.resize(field, (columns, rows), interpolation=cv2.INTER_AREA)
+    top, left = (height - rows) // 2, (width - columns) // 2
+    return np.pad(small, ((top, height - rows - top), (left, width - columns - left), (0, 0)), mode="symmetric")
+
+
 def quarter_turn(field: np.ndarray) -> np.ndarray:
     """Turn by 90 degrees; a field that is not square is stretched back to its shape."""
     height, width = field.shape[:2]

@@ -29,6 +29,7 @@ EVERY_CHANGE = {
     "noise": lambda field: perturbations.noise(field, 10, np.random.default_rng(0)),
     "jpeg": lambda field: perturbations.jpeg(field, 30),
     "resolution": lambda field: perturbations.resolution(field, 0.5),
+    "magnify": lambda field: perturbations.magnify(field, 1.5),
     "quarter_turn": perturbations.quarter_turn,
     "half_turn": perturbations.half_turn,
     "mirror": perturbations.mirror,
@@ -148,6 +149,30 @@ def test_match_colours_of_a_flat_field_is_the_donors_mean():
     answer = perturbations.match_colours(flat, donor)
     assert np.ptp(answer, axis=(0, 1)).max() == 0
     np.testing.assert_allclose(lab_moments(answer)[:3], lab_moments(donor)[:3], atol=1)
+
+
+def test_magnify_shows_cells_larger_and_smaller():
+    field = cv2.circle(np.full((200, 200, 3), 240, np.uint8), (100, 100), 20, (90, 40, 120), -1)
+    area = (field[..., 0] < 165).sum()
+    for factor in (1.5, 2):
+        larger = perturbations.magnify(field, factor)
+        assert (larger[..., 0] < 165).sum() == pytest.approx(factor**2 * area, rel=0.03)
+        assert abs(np.argwhere(larger[..., 0] < 165).mean(axis=0) - 99.5).max() <= factor  # still in the middle
+    smaller = perturbations.magnify(field, 0.5)
+    assert (smaller[75:125, 75:125, 0] < 165).sum() == pytest.approx(area / 4, rel=0.06)
+    assert (smaller[..., 0] < 165).sum() == pytest.approx(area, rel=0.06)  # four halves of it all around, mirrored
+    assert smaller.shape == field.shape
+    stripes = np.repeat(np.arange(40, dtype=np.uint8)[:, None, None], 40, axis=1).repeat(3, axis=2) * 6
+    reduced = perturbations.magnify(stripes, 0.5)[:, 20, 0].astype(int)
+    assert np.array_equal(reduced[10:30], stripes.reshape(20, 2, 40, 3).mean(axis=1)[:, 20, 0])  # rows averaged by two
+    assert np.array_equal(reduced[:10], reduced[10:20][::-1]) and np.array_equal(reduced[30:], reduced[20:30][::-1])
+    assert np.array_equal(perturbations.magnify(field, 1), field)
+
+
+@pytest.mark.parametrize("kind", ODD_FIELDS)
+def test_odd_fields_can_be_reduced(kind):
+    reduced = perturbations.magnify(ODD_FIELDS[kind], 0.67)
+    assert reduced.shape == ODD_FIELDS[kind].shape and reduced.dtype == np.uint8 and reduced.flags.c_contiguous
 
 
 @pytest.mark.parametrize("edge", [112, 224, 448])

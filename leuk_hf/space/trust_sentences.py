@@ -49,6 +49,7 @@ _PERSIAN = {
     "quarter turn": "یک‌چهارم دور",
     "half turn": "نیم دور",
     "mirrored": "آینه‌ای",
+    "magnification x#": "بزرگ‌نمایی × #",
     "it hardly knows the classes to begin with, so the rest says little": (
         "از آغاز رده‌ها را چندان نمی‌شناسد، پس بقیه چیز زیادی نمی‌گوید"
     ),
