@@ -96,7 +96,7 @@ _TOO_SMALL = Sentence(
 )
 # Wider than other tails: a field at one and a half of the magnification is often read wrongly, and still overlaps with
 # the largest cells of the training fields.
-_SIZE_TAIL = 0.005
+_SIZE_TAIL = 0.003
 
 # In the order in which reasons are given: what explains others first. The tolerances are about what training changes
 # fields by (brightness by half, blur, size by a quarter): what the network has learnt to read is not refused.
@@ -172,7 +172,7 @@ def fit_limits(
 ) -> RefusalLimits:
     """Set the limits by fields that are known to be usable, so that all checks together refuse few of them.
 
-    An input check's limit is what all but a thousandth (of the cells' size: five) of the training and calibration
+    An input check's limit is what all but a thousandth (of the cells' size: three) of the training and calibration
     fields keep, moved outwards by what the network learns to bear. The limit of the in-distribution score, which alone
     tells other images from smears, takes the rest of `share`, by calibration fields alone: the network knows the
     training fields by heart.

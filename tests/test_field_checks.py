@@ -239,10 +239,10 @@ def test_fitted_limits_refuse_no_more_than_asked():
     assert limits.largest_elongation == 1.6 and limits.smallest_side == 64
 
 
-def test_limits_of_size_are_what_all_but_five_thousandths_keep():
+def test_limits_of_size_are_what_all_but_three_thousandths_keep():
     training = [changed(cell_size=0.04 + 0.00002 * number) for number in range(1000)]
     limits = fit_limits(training, [USUAL] * 200, 0.02)
-    assert limits.lowest_cell_size == pytest.approx(0.04 + 0.00002 * 6)  # 6 of 1200 beyond it
+    assert limits.lowest_cell_size == pytest.approx(0.04 + 0.00002 * 3)  # 3 of 1200 beyond it
     assert limits.highest_cell_size == pytest.approx(0.06)  # that of the 200, above which there is none
     assert limits.smallest_side == 64
     assert fit_limits([changed(side=48)], [USUAL]).smallest_side == 48  # what it learns from is not refused
