@@ -2,7 +2,8 @@
 
 Every rule asks for the bound of a 95 % interval, not for the value, so that a small audit exposes less, never more.
 The thresholds are conventions, stated here and in the evidence; the table stands beside them for other judgements.
-What a classifier says of images that it surely refuses (`REFUSES`) exposes nothing; the evidence says what is refused.
+Knowing the class, or following a donor, exposes nothing where a classifier surely refuses (`REFUSES`); the evidence
+says what is refused.
 """
 
 from __future__ import annotations

@@ -33,6 +33,7 @@ from leuk_hf.seen_fields import Seen, rescored, reweighted
 Part = tuple[Seen, Seen, np.ndarray]  # fields, their copies in another light, labels int (N,)
 _EVIDENCE_RIDGE = 1e-4
 _SCORE_LIMIT = "lowest_in_distribution_score"
+_MEASURED = ("usable_fields", "refusal", "scores", "command", "commit", "date", "versions")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,16 +165,17 @@ def limit_anew(
         model: Calibrated.
         training: As for `calibrate`, told by this network.
         calibration: The part that it was calibrated on, likewise.
-        report: Of its calibration; what it says of limits is replaced.
+        report: Of its calibration; what it says of limits is replaced, and what was measured with them goes.
         share: Of usable fields that may be refused.
     """
     limits, refused = _limits(model.in_distribution, training, calibration, share)
     filled = LeukDenseNet(**{**model.settings, "refusal_limits": limits})
     filled.load_state_dict(model.state_dict())
     parts = {name: {**report[name], **refused[name]} for name in refused}
+    kept = {name: value for name, value in report.items() if name not in _MEASURED and not name.endswith("_part")}
     return Calibration(
         filled.eval(),
-        {**report, **parts, "refusal_limits": dataclasses.asdict(limits), "share": share},
+        {**kept, **parts, "refusal_limits": dataclasses.asdict(limits), "share": share},
         training,
         calibration,
     )

@@ -16,6 +16,7 @@ _EDGE = 128  # pixels, at which the correlation is taken
 _ILLUMINATION = 0.15  # of the edge: slower changes of luminance are no texture
 _LEVEL = 0.2  # of the correlation at distance 0
 _FARTHEST = 40  # pixels of `_EDGE`
+_LEAST_BESIDE = 0.2  # of an image: there is enough to measure
 
 
 def sharpness(luminance: np.ndarray, leukocytes: np.ndarray | None) -> float:
@@ -42,7 +43,7 @@ def sharpness(luminance: np.ndarray, leukocytes: np.ndarray | None) -> float:
     return 1 - kept / total if total > 0 else 0.0
 
 
-def correlation_length(luminance: np.ndarray, leave_out: np.ndarray | None = None) -> float:
+def correlation_length(luminance: np.ndarray) -> float:
     """Tell the distance at which luminance has lost four fifths of its correlation, as a share of the edge.
 
     On a crowded smear that is about the radius of a red cell: at half the magnification it is half as long, whatever
@@ -50,30 +51,43 @@ def correlation_length(luminance: np.ndarray, leave_out: np.ndarray | None = Non
 
     Args:
         luminance: (H, W); squashed to a square.
-        leave_out: bool (H, W), pixels that do not count, nor what is next to them; not all of them.
 
     Returns:
         In (0, 0.3125]; the largest for an image without texture.
     """
-    small = cv2.resize(luminance, (_EDGE, _EDGE), interpolation=cv2.INTER_AREA).astype(np.float32)
-    window, rings = _window()
-    if leave_out is not None and leave_out.any():
-        share = cv2.resize(leave_out.astype(np.float32), (_EDGE, _EDGE), interpolation=cv2.INTER_AREA)
-        kept = (cv2.dilate(share, np.ones((5, 5), dtype=np.uint8)) < 0.05).astype(np.float32)
-        small -= _smoothed(small * kept) / np.maximum(_smoothed(kept), 1e-3)
-        window = window * kept
-    else:
-        small -= _smoothed(small)
-    total = window.sum()
-    if not total:
-        return _FARTHEST / _EDGE
+    small = _small(luminance)
+    return _length(small - _smoothed(small), _window()[0])
+
+
+def correlation_length_beside(luminance: np.ndarray, leukocytes: np.ndarray) -> float | None:
+    """Tell the same of what is neither on leukocytes nor next to them.
+
+    Args:
+        luminance: (H, W); squashed to a square.
+        leukocytes: bool (H, W).
+
+    Returns:
+        As `correlation_length`; None if less than a fifth of the image, weighed towards its middle, is left.
+    """
+    small, (window, _) = _small(luminance), _window()
+    kept = (cv2.dilate(_small(leukocytes), np.ones((5, 5), dtype=np.uint8)) < 0.05).astype(np.float32)
+    if (window * kept).sum() < _LEAST_BESIDE * window.sum():
+        return None
+    return _length(small - _smoothed(small * kept) / np.maximum(_smoothed(kept), 1e-3), window * kept)
+
+
+def _small(values: np.ndarray) -> np.ndarray:
+    return cv2.resize(values.astype(np.float32), (_EDGE, _EDGE), interpolation=cv2.INTER_AREA)
+
+
+def _length(texture: np.ndarray, window: np.ndarray) -> float:
     of_window = _self_correlation(window)
-    products = _self_correlation((small - (small * window).sum() / total) * window)
+    products = _self_correlation((texture - (texture * window).sum() / window.sum()) * window)
     if products[0, 0] <= 1e-3 * of_window[0, 0]:  # a variance of a thousandth of a level: nothing but rounding
         return _FARTHEST / _EDGE
     # Divided ring by ring: of few pairs of places the mean alone would be noise.
-    profile = np.array([products.ravel()[ring].sum() / of_window.ravel()[ring].sum() for ring in rings])
-    profile *= of_window[0, 0] / products[0, 0]
+    sums = np.array([[values.ravel()[ring].sum() for ring in _window()[1]] for values in (products, of_window)])
+    profile = sums[0] / sums[1] * of_window[0, 0] / products[0, 0]
     below = np.flatnonzero(profile < _LEVEL)
     if not len(below):
         return _FARTHEST / _EDGE

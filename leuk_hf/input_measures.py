@@ -18,12 +18,11 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from leuk_hf.image_texture import correlation_length, sharpness
+from leuk_hf.image_texture import correlation_length, correlation_length_beside, sharpness
 
 _LUMA = np.array((0.299, 0.587, 0.114), dtype=np.float32)  # ITU-R BT.601
 _SMALLEST_REGION = 0.02  # diameter, share of the edge; smaller specks of the mask are no cells
 _BURNT_OUT = 250  # luminance, levels; above it nothing can be told apart
-_LEAST_BESIDE = 0.2  # of the area: beside leukocytes there is enough to measure
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,9 +102,10 @@ def measure_input(
 
 
 def _cell_size(luminance: np.ndarray, leukocytes: np.ndarray | None, diameter: float | None) -> float | None:
-    if leukocytes is None or diameter is None or 1 - leukocytes.mean() < _LEAST_BESIDE:
+    if leukocytes is None or diameter is None:
         return None
-    return math.sqrt(diameter * correlation_length(luminance, leave_out=leukocytes))
+    beside = correlation_length_beside(luminance, leukocytes)
+    return None if beside is None else math.sqrt(diameter * beside)
 
 
 class _Cells(NamedTuple):

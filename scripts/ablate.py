@@ -33,7 +33,7 @@ class Arguments:
         record: Experiments file that is filled; beside it the table, with the ending .md.
         restart: Run the rows anew.
         jobs: Runs at a time; they share the cores.
-        cache: Folder for the decoded fields; empty: in the Hugging Face cache.
+        cache: Folder for the preprocessed fields and their leukocytes; empty: in the Hugging Face cache.
         smoke: Tiny networks, for trying the command.
     """
 

@@ -33,7 +33,8 @@ class Arguments:
         output: Folder for the calibrated checkpoint; may be that of the checkpoint itself.
         calibration_parts: Parts of the split to calibrate on, such as calibration validation where the validation part
             chose nothing of the checkpoint.
-        only_limits: Fit the refusal limits of a calibrated checkpoint anew and leave everything else as it is.
+        only_limits: Fit the refusal limits of a calibrated checkpoint anew, to the parts it was calibrated on, and
+            leave all else as it is; exported graphs in its folder have to be made anew.
         part: Part of the split to evaluate afterwards, such as test; empty: none.
         foreign: Folders of images that are to be refused. They fit nothing; they choose nothing either, unless you
             let their figures choose.
@@ -71,6 +72,7 @@ def run(arguments: Arguments, command: str) -> dict[str, Any]:
     from leuk_hf.calibration_run import calibrate_checkpoint, calibration_entry, images_of, see_folder
     from leuk_hf.checkpoint_calibration import Options
     from leuk_hf.data import load_smears
+    from leuk_hf.errors import DataError
     from leuk_hf.evaluation import merge_results
     from leuk_hf.labels import CLASS_NAMES
     from leuk_hf.model import LeukDenseNet
@@ -94,13 +96,26 @@ def run(arguments: Arguments, command: str) -> dict[str, Any]:
     dataset = load_smears(arguments.source, class_names=names, progress=True)
     name = protocol_of_split(arguments.split)
     report = _report_of(source, name) if arguments.only_limits else None
+    if not arguments.calibration_parts or {"train", arguments.part} & set(arguments.calibration_parts):
+        raise DataError(
+            f"calibration_parts are {' '.join(arguments.calibration_parts) or 'none'}; give at least one, neither"
+            " train nor the part that is evaluated"
+        )
     held = [read_split(arguments.split, dataset, part) for part in dict.fromkeys(arguments.calibration_parts)]
     parts = {"train": read_split(arguments.split, dataset, "train"), "calibration": np.concatenate(held)}
     if arguments.fields and arguments.fields < len(parts["train"]):
         chosen = np.linspace(0, len(parts["train"]) - 1, arguments.fields).round().astype(int)
         parts["train"] = parts["train"][chosen]
-    if arguments.part:
-        parts[arguments.part] = read_split(arguments.split, dataset, arguments.part)
+    if report is not None:
+        options = dataclasses.replace(options, dims=report["dims"], seed=report["seed"])
+        counts = report["num_training_fields"], report["num_calibration_fields"]
+        if counts != (len(parts["train"]), len(parts["calibration"])):
+            raise DataError(
+                f"the checkpoint was calibrated on {counts[0]} training and {counts[1]} calibration fields, not"
+                f" {len(parts['train'])} and {len(parts['calibration'])}; give the same --calibration-parts and"
+                " --fields"
+            )
+    rows = read_split(arguments.split, dataset, arguments.part) if arguments.part else None
     fitted = calibrate_checkpoint(
         source, dataset, parts, arguments.output, options=options, report=report, progress=True
     )
@@ -112,12 +127,12 @@ def run(arguments: Arguments, command: str) -> dict[str, Any]:
         str(folder): see_folder(predictor, folder, batch_size=size, progress=True) for folder in arguments.foreign
     }
     usable = None
-    if arguments.part:
-        fields = images_of(predictor, dataset, parts[arguments.part])
+    if rows is not None:
+        fields = images_of(predictor, dataset, rows)
         usable = (arguments.part, see(predictor, fields, batch_size=size, progress=arguments.part))
     entry = calibration_entry(fitted, reloaded, options, usable=usable, foreign=foreign)
     if usable is not None:
-        results = _results(reloaded, usable[1], dataset.select(parts[arguments.part]))
+        results = _results(reloaded, usable[1], dataset.select(rows))
         entry[f"{arguments.part}_part"] = results.summary(seed=arguments.seed)
     merge_results(arguments.output / "results.json", "calibration", name, {**entry, **provenance(command)})
     if arguments.part:

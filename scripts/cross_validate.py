@@ -36,7 +36,7 @@ class Arguments:
         output: Folder of the runs, of experiments.json and of protocols.md.
         results: results.json whose section protocols receives the comparisons; empty: output/results.json.
         jobs: Runs at a time; they share the cores.
-        cache: Folder for the decoded fields; empty: in the Hugging Face cache.
+        cache: Folder for the preprocessed fields and their leukocytes; empty: in the Hugging Face cache.
         seed: The first seed; folds all have it.
         calibrate: Fit temperature, prediction sets and refusal of every run to fields kept for that first (needs
             pip install -e ".[calibrate]").

@@ -161,9 +161,9 @@ def test_the_script_from_end_to_end(tiny_model, tmp_path):
     assert len(entry["scores"]) == 6 and "prediction_sets" in entry["test_part"]
     assert (tmp_path / "after" / "reliability.png").is_file()
     assert f"temperature {entry['temperature']:.4f}" in done.stdout and "photos" in done.stdout
-    # Only the limits anew, by more fields, in place: all else stays, in the file as in the record.
+    # Only the limits anew, in place: all else stays, in the file as in the record.
     config = json.loads((tmp_path / "after" / "config.json").read_text(encoding="utf-8"))
-    again = ["--model", str(tmp_path / "after"), "--calibration-parts", "calibration", "test", "--only-limits"]
+    again = ["--model", str(tmp_path / "after"), "--only-limits"]
     again += ["--share", "0.2"]
     done = subprocess.run([*command, *again], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
@@ -178,6 +178,10 @@ def test_the_script_from_end_to_end(tiny_model, tmp_path):
         assert "refused" in name or renewed["calibration_part"][name] == value
     unknown = subprocess.run([*command, "--only-limits"], capture_output=True, text=True, check=False)
     assert unknown.returncode == 2 and "has no record of a calibration on the split split" in unknown.stderr
+    for wrong in (["calibration", "test"], ["train"], []):
+        asked = [*command, "--calibration-parts", *wrong]
+        done = subprocess.run(asked, capture_output=True, text=True, check=False)
+        assert done.returncode == 2 and f"calibration_parts are {' '.join(wrong) or 'none'}; give" in done.stderr
     missing = subprocess.run(
         [*command, "--foreign", str(tmp_path / "none")], capture_output=True, text=True, check=False
     )

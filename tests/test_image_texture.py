@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from leuk_hf.image_texture import correlation_length, sharpness
+from leuk_hf.image_texture import correlation_length, correlation_length_beside, sharpness
 from leuk_hf.perturbations import noise
 
 
@@ -46,9 +46,16 @@ def test_what_is_left_out_does_not_count():
     spoilt = np.where(marked, 20, field).astype(np.float32)  # large and dark: whole, the field has another length
     alone = correlation_length(field)
     assert correlation_length(spoilt) > 1.3 * alone
-    assert correlation_length(spoilt, leave_out=marked) == pytest.approx(alone, rel=0.15)
-    assert correlation_length(field, leave_out=np.zeros_like(marked)) == alone
-    assert correlation_length(field, leave_out=np.ones_like(marked)) == 40 / 128
+    assert correlation_length_beside(spoilt, marked) == pytest.approx(alone, rel=0.15)
+    assert correlation_length_beside(field, np.zeros_like(marked)) == pytest.approx(alone)
+
+
+@pytest.mark.parametrize("radius", [100, 115, 128])
+def test_beside_crowds_there_is_too_little_to_measure(radius):
+    field, crowd = speckles(256, 4.0), np.zeros((256, 256), dtype=np.uint8)
+    cv2.circle(crowd, (128, 128), radius, 1, -1)
+    assert correlation_length_beside(field, crowd > 0) is None
+    assert correlation_length_beside(field, crowd == 0) is not None
 
 
 def test_images_without_texture_have_the_greatest_length():

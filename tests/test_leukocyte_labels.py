@@ -43,9 +43,13 @@ def test_labels_are_kept_for_the_next_run(model, fields, monkeypatch):
     assert np.array_equal(cached_labels(model, fields, ROWS, appearances=2, seed=3), found)
     (name,) = files(fields)
     assert (fields.path.parent / name).stat().st_mode & 0o77 == 0
-    monkeypatch.setattr(leukocyte_labels, "find_labels", None)
+    searched, search = [], leukocyte_labels._fill
+    monkeypatch.setattr(leukocyte_labels, "_BATCH", 2)
+    monkeypatch.setattr(
+        leukocyte_labels, "_fill", lambda *args, **kinds: (searched.append(args[4]), search(*args, **kinds))
+    )
     assert np.array_equal(cached_labels(model, fields, ROWS, appearances=2, seed=3), found)
-    assert files(fields) == [name]
+    assert files(fields) == [name] and [rows.tolist() for rows in searched] == [[1, 6]]  # a few, to be sure
 
 
 def test_another_question_is_another_file(model, fields):
