@@ -98,7 +98,9 @@ def _accuracy(results: dict[str, Any], name: str) -> Iterator[Goal]:
                 recipe = entry["recipes"].get(name)
                 if recipe is not None:
                     # Not the recipe's num_runs: folds are pooled into one, of several runs all the same.
-                    figures[f"{len(entry['runs'])} run(s)"] = recipe["metrics"]["balanced_accuracy"]
+                    epochs = recipe.get("changes", {}).get("num_epochs")
+                    runs = f"{len(entry['runs'])} run(s)" + (f" of {epochs} epochs" if epochs else "")
+                    figures[runs] = recipe["metrics"]["balanced_accuracy"]
         yield Goal(f"`{protocol}`: balanced accuracy", bar, _UP, figures)
 
 

@@ -93,7 +93,8 @@ def test_the_table_shows_figures_intervals_and_what_is_missing():
 
 def test_the_recipe_plain_is_shown_beside(tmp_path):
     compared = RESULTS["protocols"]["grouped, by recipe"]
-    recipes = {"plain": {"num_runs": 1, "metrics": {"balanced_accuracy": figure(0.99, 0.98, 1.0)}}}
+    metrics = {"balanced_accuracy": figure(0.99, 0.98, 1.0)}
+    recipes = {"plain": {"num_runs": 1, "metrics": metrics, "changes": {"image_size": 160, "num_epochs": 6}}}
     fewer = {**compared, "runs": compared["runs"][:2], "recipes": recipes}
     own = {"protocols": {"grouped, by recipe": compared, "grouped, plain": fewer}, "speed": {}}
     other = {
@@ -109,7 +110,7 @@ def test_the_recipe_plain_is_shown_beside(tmp_path):
     assert results == {**own, "compared": {"plain": {key: other[key] for key in ("protocols", "audit")}}}
     lines = goals_table(results).splitlines()
     assert lines[2] == (
-        "| `grouped`: balanced accuracy | >= 0.98 | one checkpoint 0.994; 2 run(s) 0.990 (0.980-1.000)"
+        "| `grouped`: balanced accuracy | >= 0.98 | one checkpoint 0.994; 2 run(s) of 6 epochs 0.990 (0.980-1.000)"
         " | 3 run(s) 0.970 | no |"
     )
     assert "| grey: accuracy | >= 0.9 | 0.300 (0.200-0.300) | not measured |  |" in lines
