@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from leuk_hf.audit_findings import REMOVED
-from leuk_hf.audit_rows import LIGHTS
+from leuk_hf.audit_rows import LIGHTS, MAGNIFICATIONS
 from leuk_hf.claim import MOST_RIGHT, Claim, high_end, low_end, show
 from leuk_hf.sentence import Sentence
 
 KNOWS_NOTHING = 0.35  # balanced accuracy up to which four classes count as guessed
 LOST_ALONE = 0.03  # balanced accuracy that may be lost where leukocytes stand alone
 FEW_CHANGED = 0.05
+REFUSES_THEM = 0.95
 
 
 def audit_claims(rows: dict[str, Any]) -> Iterator[Claim]:
@@ -21,7 +22,7 @@ def audit_claims(rows: dict[str, Any]) -> Iterator[Claim]:
     Args:
         rows: Of one report in the section `audit` of results.json.
     """
-    for rule in (_leukocytes_needed, _leukocytes_suffice, _follows_leukocytes, _bears_light):
+    for rule in (_leukocytes_needed, _leukocytes_suffice, _follows_leukocytes, _bears_light, _knows_magnification):
         yield from rule(rows)
 
 
@@ -116,3 +117,27 @@ def _bears_light(rows: dict[str, Any]) -> Iterator[Claim]:
             Sentence("Cameras and lamps that change more than this."),
             bears,
         )
+
+
+def _knows_magnification(rows: dict[str, Any]) -> Iterator[Claim]:
+    present = {name: rows[name] for name in MAGNIFICATIONS if name in rows and rows[name].get("refused")}
+    if not present:
+        return
+    safe = all(
+        low_end(row["refused"]) >= REFUSES_THEM or high_end(row["changed"]) <= FEW_CHANGED for row in present.values()
+    )
+    name, worst = min(present.items(), key=lambda item: item[1]["accuracy"]["value"])
+    yield Claim(
+        Sentence("Fields at another magnification are refused, or read as well.")
+        if safe
+        else Sentence("Fields at another magnification are often not refused, and read wrongly."),
+        Sentence(
+            "accuracy {figure} at the worst of {number} ({row}), refused {refused}",
+            figure=show(worst["accuracy"]),
+            number=len(present),
+            row=name,
+            refused=show(worst["refused"]),
+        ),
+        Sentence("Which magnification an image has: give whole fields like those it was trained on."),
+        safe,
+    )

@@ -248,5 +248,6 @@ ROWS: tuple[Row, ...] = (
           _plain(partial(changed.magnify, factor=factor))) for factor in (0.67, 1.25, 1.5)),
 )  # fmt: skip
 BY_NAME = {row.name: row for row in ROWS}
+MAGNIFICATIONS = tuple(row.name for row in ROWS if row.section == _MAGNIFICATION)
 # What another lamp, camera or stain does to a whole field, without the colours of a class.
 LIGHTS = tuple(row.name for row in ROWS if row.section == _COLOUR and not row.needs_donor)

@@ -68,6 +68,18 @@ SENTENCES = {
             "دقت {figure} در بدترین از {number} تغییر ({row})، {clean} بدون تغییر"
         ),
         "Cameras and lamps that change more than this.": "دوربین‌ها و لامپ‌هایی که بیش از این تغییر می‌دهند.",
+        "Fields at another magnification are refused, or read as well.": (
+            "میدان‌هایی با بزرگ‌نمایی دیگر رد می‌شوند یا به همان خوبی خوانده می‌شوند."
+        ),
+        "Fields at another magnification are often not refused, and read wrongly.": (
+            "میدان‌هایی با بزرگ‌نمایی دیگر اغلب رد نمی‌شوند و نادرست خوانده می‌شوند."
+        ),
+        "accuracy {figure} at the worst of {number} ({row}), refused {refused}": (
+            "دقت {figure} در بدترین از {number} ({row})، رد شده {refused}"
+        ),
+        "Which magnification an image has: give whole fields like those it was trained on.": (
+            "این که تصویر چه بزرگ‌نمایی‌ای دارد: میدان‌های کاملی مانند میدان‌های آموزش بدهید."
+        ),
         "Its probabilities mean what they say.": "احتمال‌هایش همان‌اند که می‌گویند.",
         "Its probabilities are roughly right.": "احتمال‌هایش کم‌وبیش درست‌اند.",
         "Its probabilities do not mean what they say.": "احتمال‌هایش آن نیستند که می‌گویند.",
