@@ -32,53 +32,6 @@ _MOST = 255  # cells of a field that are told apart
 _AGREEMENT = 0.999  # of cells' pixels; another number of threads may round a pixel on an outline to the other side
 
 
-def cached_labels(
-    model: LeukDenseNet,
-    fields: CachedFields,
-    rows: np.ndarray,
-    *,
-    appearances: int = 0,
-    seed: int = 0,
-    progress: bool = False,
-) -> np.ndarray:
-    """Give what `find_labels` gives, from the file beside the fields if a run before asked for the same.
-
-    A file that is damaged, or that this code would not make (a few fields are searched again), is replaced. Fields
-    that are kept in memory, and folders that cannot be written, get none.
-
-    Args:
-        model: As in `find_labels`.
-        fields: As in `find_labels`.
-        rows: As in `find_labels`.
-        appearances: As in `find_labels`.
-        seed: As in `find_labels`.
-        progress: Show a bar.
-
-    Returns:
-        uint8 (1 + appearances, N, H, W).
-
-    Raises:
-        ValueError: If the model sees the whole field.
-    """
-    if fields.path is None:
-        return find_labels(model, fields, rows, appearances=appearances, seed=seed, progress=progress)
-    path = fields.path.parent / f"leukocytes-{_key(model, rows, appearances, seed)}.npz"
-    labels = _empty(model, fields, appearances)
-    if _take(path, labels, rows):
-        sample = rows[np.unique(np.linspace(0, len(rows) - 1, _BATCH).astype(int))]
-        stored = labels[:, sample]
-        _fill(model, fields, labels, rows, sample, seed=seed, progress=False)
-        agreeing, cells = labels[:, sample] == stored, (labels[:, sample] > 0) | (stored > 0)
-        if agreeing[cells].mean() >= _AGREEMENT if cells.any() else True:
-            labels[:, sample] = stored
-            return labels
-        labels[:] = 0
-    _fill(model, fields, labels, rows, rows, seed=seed, progress=progress)
-    with contextlib.suppress(OSError):  # the next run finds them anew
-        _write(path, labels[:, rows])
-    return labels
-
-
 def find_labels(
     model: LeukDenseNet,
     fields: CachedFields,
@@ -88,7 +41,10 @@ def find_labels(
     seed: int = 0,
     progress: bool = False,
 ) -> np.ndarray:
-    """Number the leukocytes of fields.
+    """Number the leukocytes of fields, or take them from the file of a run before that asked for the same.
+
+    A file that is damaged, or that this code would not make (a few fields are searched again), is replaced. Fields
+    that are kept in memory, and folders that cannot be written, get none.
 
     Args:
         model: Of a view of leukocytes; left as found.
@@ -104,14 +60,25 @@ def find_labels(
     Raises:
         ValueError: If the model sees the whole field.
     """
-    labels = _empty(model, fields, appearances)
-    _fill(model, fields, labels, rows, rows, seed=seed, progress=progress)
-    return labels
-
-
-def _empty(model: LeukDenseNet, fields: CachedFields, appearances: int) -> np.ndarray:
     size = model.preprocessor.image_size
-    return np.zeros((1 + appearances, len(fields), size, size), dtype=np.uint8)
+    labels = np.zeros((1 + appearances, len(fields), size, size), dtype=np.uint8)
+    path = None
+    if fields.path is not None:
+        path = fields.path.parent / f"leukocytes-{_key(model, rows, appearances, seed)}.npz"
+        if _take(path, labels, rows):
+            sample = rows[np.unique(np.linspace(0, len(rows) - 1, _BATCH).astype(int))]
+            stored = labels[:, sample]
+            _fill(model, fields, labels, rows, sample, seed=seed, progress=False)
+            cells = (labels[:, sample] > 0) | (stored > 0)
+            if (labels[:, sample] != stored).sum() <= (1 - _AGREEMENT) * cells.sum():
+                labels[:, sample] = stored
+                return labels
+            labels[:] = 0
+    _fill(model, fields, labels, rows, rows, seed=seed, progress=progress)
+    if path is not None:
+        with contextlib.suppress(OSError):  # the next run finds them anew
+            _write(path, labels[:, rows])
+    return labels
 
 
 def _fill(

@@ -17,7 +17,7 @@ from leuk_hf.data import class_names_of, load_smears, without_decoding
 from leuk_hf.errors import TrainingError
 from leuk_hf.field_cache import cached_fields
 from leuk_hf.files import write_json
-from leuk_hf.leukocyte_labels import cached_labels
+from leuk_hf.leukocyte_labels import find_labels
 from leuk_hf.splits import write_split
 from leuk_hf.training_config import TrainConfig
 from leuk_hf.training_record import check_folder, check_record, doubts_of, remove_leftovers, start_record
@@ -105,7 +105,7 @@ def train(config: TrainConfig, *, command: str | None = None) -> dict[str, Any]:
     if model.leukocytes is not None:
         model.leukocytes.requires_grad_(False)  # found beforehand, as they are in every later run of the model
         with accelerator.local_main_process_first():  # minutes once, not in every process
-            cells = cached_labels(
+            cells = find_labels(
                 model, fields, parts["train"], appearances=config.appearances, seed=config.seed, progress=bars
             )
         if not cells[0].any():
