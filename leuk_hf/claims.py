@@ -13,7 +13,7 @@ from typing import Any
 from leuk_hf.audit_claims import audit_claims
 from leuk_hf.claim import MOST_RIGHT, Claim, high_end, low_end, number, show
 from leuk_hf.conformal import COVERAGE
-from leuk_hf.protocol_tables import is_comparison
+from leuk_hf.protocol_tables import epochs_of, is_comparison
 from leuk_hf.sentence import Sentence, listed
 
 SMALL_ERROR, LARGE_ERROR = 0.02, 0.05  # expected calibration error
@@ -87,19 +87,25 @@ def _other_sessions(results: dict[str, Any]) -> Iterator[Claim]:
     for entry in results.get("protocols", {}).values():
         if not is_comparison(entry) or entry["protocol"] not in ("reference", "acquisition") or entry["without"]:
             continue
-        recipes = {name: recipe["metrics"]["balanced_accuracy"] for name, recipe in entry["recipes"].items()}
         yield Claim(
             Sentence(
                 "So often these recipes are right in sessions left out of training (protocol `{protocol}`, balanced).",
                 protocol=entry["protocol"],
             ),
-            listed(Sentence("{name}: {figure}", name=name, figure=show(value)) for name, value in recipes.items()),
+            listed(_recipe(name, recipe) for name, recipe in entry["recipes"].items()),
             Sentence(
                 "What these very weights do there, for networks were trained anew for it; what any does for other"
                 " patients: the sessions of a class may be of the same ones, and nothing in the data tells."
             ),
             None,
         )
+
+
+def _recipe(name: str, recipe: dict[str, Any]) -> Sentence:
+    figure, epochs = show(recipe["metrics"]["balanced_accuracy"]), epochs_of(recipe)
+    if epochs is None:
+        return Sentence("{name}: {figure}", name=name, figure=figure)
+    return Sentence("{name}, {epochs} epochs: {figure}", name=name, epochs=epochs, figure=figure)
 
 
 def _probabilities(results: dict[str, Any]) -> Iterator[Claim]:

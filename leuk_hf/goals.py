@@ -13,7 +13,7 @@ from typing import Any
 from leuk_hf.audit_findings import REMOVED
 from leuk_hf.audit_rows import foreign_corner
 from leuk_hf.counterfactuals import CORNERS
-from leuk_hf.protocol_tables import is_comparison
+from leuk_hf.protocol_tables import epochs_of, is_comparison
 
 _PHOTOS_AND_TISSUE, _OTHER_SMEARS = ("natural_photos", "histology_he"), ("bccd",)
 _DARKEST, _BRIGHTEST = "brightness x0.6", "brightness x1.4"
@@ -98,7 +98,7 @@ def _accuracy(results: dict[str, Any], name: str) -> Iterator[Goal]:
                 recipe = entry["recipes"].get(name)
                 if recipe is not None:
                     # Not the recipe's num_runs: folds are pooled into one, of several runs all the same.
-                    epochs = recipe.get("changes", {}).get("num_epochs")
+                    epochs = epochs_of(recipe)
                     runs = f"{len(entry['runs'])} run(s)" + (f" of {epochs} epochs" if epochs else "")
                     figures[runs] = recipe["metrics"]["balanced_accuracy"]
         yield Goal(f"`{protocol}`: balanced accuracy", bar, _UP, figures)

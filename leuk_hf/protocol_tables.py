@@ -21,6 +21,15 @@ def is_comparison(entry: Mapping[str, Any]) -> bool:
     return "recipes" in entry
 
 
+def epochs_of(recipe: Mapping[str, Any]) -> int | None:
+    """Tell how many epochs the compared runs of a recipe had, where they were not the recipe's own; else None.
+
+    Args:
+        recipe: Of the `recipes` of a comparison.
+    """
+    return recipe.get("changes", {}).get("num_epochs")
+
+
 def comparison_text(results: Mapping[str, Any], measures: Collection[str] | None = None) -> str:
     """Write the comparisons of recipes in results.json as Markdown, a column for each recipe; empty without one.
 

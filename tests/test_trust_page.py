@@ -223,6 +223,17 @@ def test_figures_of_other_weights_are_left_out(tmp_path):
     assert results_of(tmp_path, "c") is None
 
 
+def test_recipes_say_of_how_many_epochs_they_are_and_names_are_no_markdown():
+    page = trust_html(SHIPPED, model="owner/name", is_public=True)
+    epochs = {
+        recipe["changes"]["num_epochs"]
+        for entry in SHIPPED["protocols"].values()
+        for recipe in entry.get("recipes", {}).values()
+    }
+    assert epochs and all(f'<th scope="col">default, {number} epochs</th>' in page for number in epochs)
+    assert "protocol <code>reference</code>" in page and "`" not in page
+
+
 def test_figures_of_the_checkpoint_come_before_those_of_recipes():
     own, compared = (
         {name: entry for name, entry in SHIPPED["protocols"].items() if ("recipes" in entry) == is_compared}

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from leuk_hf.protocol_tables import is_comparison
+from leuk_hf.protocol_tables import epochs_of, is_comparison
 from leuk_hf.space.charts import bar, confusion_table, figure, number, percent, reliability_diagram, rounded, table
 from leuk_hf.space.words import TEXTS
 
@@ -56,10 +56,14 @@ def _comparison(name: str, entry: Mapping[str, Any], words: Say) -> str:
         for rate in ("sensitivity", "specificity"):
             cells = [figure(recipe["per_class"][label].get(rate)) for recipe in recipes]
             rows.append([f"{label}, {words(rate)}", *cells])
+    headings = [
+        recipe if (epochs := epochs_of(content)) is None else words("recipe_epochs", recipe=recipe, epochs=epochs)
+        for recipe, content in entry["recipes"].items()
+    ]
     protocol = entry.get("protocol", name)
     return (
         f"<p>{_about(protocol, entry['part'], recipes[0]['num_fields'], words)} {words('recipes')}</p>"
-        f"{table([words('measure'), *entry['recipes']], rows)}"
+        f"{table([words('measure'), *headings], rows)}"
     )
 
 

@@ -6,6 +6,7 @@ Shared contract: what was not measured has no section; texts from the file are e
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -36,6 +37,7 @@ CSS = """
 .leuk-trust dt {font-weight: 600; margin-top: 0.6em}
 .leuk-trust dd {margin: 0; color: var(--body-text-color)}
 .leuk-trust summary {cursor: pointer; font-weight: 600; padding: 0.3em 0}
+.leuk-trust a {overflow-wrap: anywhere}
 .leuk-trust code {overflow-wrap: anywhere; font-size: var(--text-xs)}
 .leuk-yes {color: var(--body-text-color)}
 .leuk-no {color: var(--body-text-color); font-weight: 700}
@@ -176,7 +178,12 @@ def _told(sentence: str, language: str | None) -> str:
 def _item(texts: Sequence[str], words: Say) -> str:
     sentence, evidence, caveat = texts
     noted = f"<dd>{words('not_shown')} {html.escape(caveat)}</dd>" if caveat else ""
-    return f"<dt>{html.escape(sentence)}</dt><dd>{html.escape(evidence)}</dd>{noted}"
+    return f"<dt>{_marked_up(sentence)}</dt><dd>{_marked_up(evidence)}</dd>{noted}"
+
+
+def _marked_up(text: str) -> str:
+    """Escape a sentence that marks names by backticks, as Markdown does."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
 
 
 def _data(results: Mapping[str, Any], words: Say, *, is_public: bool) -> str:

@@ -11,6 +11,7 @@ SENTENCES = {
         "{before}, {after}": "{before}، {after}",
         "{before} {after}": "{before} {after}",
         "{name}: {figure}": "{name}: {figure}",
+        "{name}, {epochs} epochs: {figure}": "{name}، {epochs} دوره: {figure}",
         "not defined": "تعریف‌نشده",
         "It tells the classes apart on fields like those it was trained on (protocol `{protocol}`).": (
             "روی میدان‌هایی مانند میدان‌های آموزش، رده‌ها را از هم جدا می‌کند (پروتکل {protocol})."
