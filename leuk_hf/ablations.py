@@ -129,6 +129,29 @@ def plan(
     return experiments
 
 
+def check_record(record: Path, entries: Mapping[str, Mapping[str, Any]], settings: Mapping[str, Any]) -> None:
+    """See to it that no variant is compared with a reference of another size or length.
+
+    Args:
+        record: The experiments file, for the message.
+        entries: Its content, from `leuk_hf.experiments.read_entries`.
+        settings: `Experiment.changes` of the reference as it is to be run.
+
+    Raises:
+        TrainingError: If the file has runs on other settings.
+    """
+    for entry in entries.values():
+        if entry["samples"] != SAMPLES or entry["variant"] not in ABLATIONS:
+            continue
+        own = entry["changes"]
+        for name in sorted({*own, *settings} - set(ABLATIONS[entry["variant"]].changes)):
+            if own.get(name) != settings.get(name):
+                raise TrainingError(
+                    f"{record} has runs with {name} {own.get(name, 'as in the recipe')}, not"
+                    f" {settings.get(name, 'as in the recipe')}; give another --record, or the same settings"
+                )
+
+
 def in_other_sessions(entry: Mapping[str, Any]) -> float | None:
     """Give a run's balanced accuracy on the test part."""
     return value_of(entry, "test", "metrics", "balanced_accuracy")

@@ -6,14 +6,17 @@ from collections.abc import Iterator
 from typing import Any
 
 from leuk_hf.audit_findings import REMOVED
-from leuk_hf.audit_rows import LIGHTS, MAGNIFICATIONS
+from leuk_hf.audit_rows import LIGHTS, MAGNIFICATIONS, corner_only
 from leuk_hf.claim import MOST_RIGHT, Claim, high_end, low_end, show
+from leuk_hf.counterfactuals import CORNERS
 from leuk_hf.sentence import Sentence
 
+GLASS, SILHOUETTES, HALF_REMOVED = "glass only", "silhouettes: hole mask only", "half of the leukocytes removed"
 KNOWS_NOTHING = 0.35  # balanced accuracy up to which four classes count as guessed
 LOST_ALONE = 0.03  # balanced accuracy that may be lost where leukocytes stand alone
 FEW_CHANGED = 0.05
 REFUSES_THEM = 0.95
+SURE = 0.6  # mean top probability where there is nothing to see; of four classes guessed it is a quarter and more
 
 
 def audit_claims(rows: dict[str, Any]) -> Iterator[Claim]:
@@ -22,7 +25,10 @@ def audit_claims(rows: dict[str, Any]) -> Iterator[Claim]:
     Args:
         rows: Of one report in the section `audit` of results.json.
     """
-    for rule in (_leukocytes_needed, _leukocytes_suffice, _follows_leukocytes, _bears_light, _knows_magnification):
+    for rule in (
+        _leukocytes_needed, _can_be_sure_of_nothing, _leukocytes_suffice, _outlines_tell, _follows_leukocytes,
+        _bears_light, _knows_magnification,
+    ):  # fmt: skip
         yield from rule(rows)
 
 
@@ -47,6 +53,27 @@ def _leukocytes_needed(rows: dict[str, Any]) -> Iterator[Claim]:
     )
 
 
+def _can_be_sure_of_nothing(rows: dict[str, Any]) -> Iterator[Claim]:
+    present = {name: rows[name] for name in (GLASS, *map(corner_only, CORNERS)) if name in rows}
+    if not present:
+        return
+    name, worst = max(present.items(), key=lambda item: item[1]["mean_top_probability"])
+    sure = worst["mean_top_probability"] > SURE
+    figure = Sentence(
+        "mean top probability {probability} ({row})", probability=f"{worst['mean_top_probability']:.2f}", row=name
+    )
+    if worst.get("refused"):
+        figure = Sentence("{before}, refused {figure}", before=figure, figure=show(worst["refused"]))
+    yield Claim(
+        Sentence("Where there is nothing but what it takes for leukocytes by mistake, it is sure of a class.")
+        if sure
+        else Sentence("Where there is nothing to judge by, it is not sure of any class."),
+        figure,
+        Sentence("That a high probability means that there is something to see; heed refusals first."),
+        not sure,
+    )
+
+
 def _leukocytes_suffice(rows: dict[str, Any]) -> Iterator[Claim]:
     if (alone := rows.get("leukocytes only, on grey")) is None:
         return
@@ -66,6 +93,29 @@ def _leukocytes_suffice(rows: dict[str, Any]) -> Iterator[Claim]:
         figure,
         Sentence("Which property of them decides."),
         enough,
+    )
+
+
+def _outlines_tell(rows: dict[str, Any]) -> Iterator[Claim]:
+    if (flat := rows.get(SILHOUETTES)) is None:
+        return
+    tells = low_end(flat["balanced_accuracy"]) > KNOWS_NOTHING
+    figure = Sentence("balanced accuracy {figure} on flat silhouettes", figure=show(flat["balanced_accuracy"]))
+    if flat.get("refused"):
+        figure = Sentence("{before}, refused {figure}", before=figure, figure=show(flat["refused"]))
+    if (half := rows.get(HALF_REMOVED)) is not None:
+        figure = Sentence(
+            "{before}; {changed} of labels change with half of the leukocytes removed",
+            before=figure,
+            changed=show(half["changed"]),
+        )
+    yield Claim(
+        Sentence("Number, size and outlines of the leukocytes tell it a part.")
+        if tells
+        else Sentence("Number, size and outlines of the leukocytes alone do not tell it the class."),
+        figure,
+        Sentence("Whether they may: size and shape belong to what is described, number to how the slide was made."),
+        None,
     )
 
 
@@ -103,17 +153,20 @@ def _bears_light(rows: dict[str, Any]) -> Iterator[Claim]:
         clean = rows["as it is"]["accuracy"]
         name, worst = min(present.items(), key=lambda item: item[1]["value"])
         bears = low_end(worst) >= MOST_RIGHT or worst["value"] >= clean["value"]
+        figure = Sentence(
+            "accuracy {figure} at the worst of {number} changes ({row}), {clean} as they are",
+            figure=show(worst),
+            number=len(present),
+            row=name,
+            clean=show(clean),
+        )
+        if rows[name].get("refused"):
+            figure = Sentence("{before}, refused {figure}", before=figure, figure=show(rows[name]["refused"]))
         yield Claim(
             Sentence("It bears other light and other hues.")
             if bears
             else Sentence("In other light or another hue it is right less often."),
-            Sentence(
-                "accuracy {figure} at the worst of {number} changes ({row}), {clean} as they are",
-                figure=show(worst),
-                number=len(present),
-                row=name,
-                clean=show(clean),
-            ),
+            figure,
             Sentence("Cameras and lamps that change more than this."),
             bears,
         )

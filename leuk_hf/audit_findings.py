@@ -117,6 +117,7 @@ def _corner(rows: Figures, chance: float) -> Finding | None:
         return row["followed_donor"]["value"] - row["followed_by_chance"]
 
     worst = max(swapped, key=lambda corner: excess(swapped[corner]))
+    moving = max(swapped, key=lambda corner: swapped[corner]["changed"]["value"])
     best = max(only, key=lambda corner: only[corner]["balanced_accuracy"]["value"])
     # Stain and light are in every corner; a corner is read where it gives more away than the others do.
     usual = sorted(excess(row) for row in swapped.values())[1]
@@ -124,11 +125,14 @@ def _corner(rows: Figures, chance: float) -> Finding | None:
     common = sorted(row["balanced_accuracy"]["value"] for row in only.values())[1]
     knows = _knows(only[best], chance) and _low(only[best], "balanced_accuracy") > common
     evidence = Sentence(
-        "Swapping the {worst} corner with another class's changes {changed} of predictions, {followed} to the corner's"
-        " class; from the {best} corner alone it scores {alone} balanced (chance {chance}).",
+        "Swapping a corner with another class's changes {changed} of predictions at most ({moving}); of the answers"
+        " with another {worst} corner {followed} are its class ({expected} by chance); from the {best} corner alone it"
+        " scores {alone} balanced (chance {chance}).",
+        changed=_show(swapped[moving]["changed"]),
+        moving=moving,
         worst=worst,
-        changed=_show(swapped[worst]["changed"]),
         followed=_show(swapped[worst]["followed_donor"]),
+        expected=_percent(swapped[worst]["followed_by_chance"]),
         best=best,
         alone=_show(only[best]["balanced_accuracy"]),
         chance=_percent(chance),
@@ -141,10 +145,11 @@ def _colour(rows: Figures, chance: float) -> Finding | None:
     if row is None:
         return None
     evidence = Sentence(
-        "With another class's colour statistics {changed} of predictions change, {followed} to the class whose colours"
-        " they are.",
+        "With another class's colour statistics {changed} of predictions change; {followed} of the answers are the"
+        " class whose colours they are ({expected} by chance).",
         changed=_show(row["changed"]),
         followed=_show(row["followed_donor"]),
+        expected=_percent(row["followed_by_chance"]),
     )
     if "grey" in rows:
         grey = Sentence("In grey it scores {figure}.", figure=_show(rows["grey"]["accuracy"]))
@@ -171,6 +176,9 @@ def _count(rows: Figures, chance: float) -> Finding | None:
         control=control,
     )
     exposed = _knows(flat, chance) or moves
+    if not exposed and _low(flat, "balanced_accuracy") > chance + ABOVE_CHANCE:
+        harmless = Sentence("What it tells from silhouettes is not held against it, as it refuses them.")
+        evidence = Sentence("{before} {after}", before=evidence, after=harmless)
     return Finding("number, size or outline of the leukocytes decide, without their looks", exposed, evidence)
 
 

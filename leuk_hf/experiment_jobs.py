@@ -24,7 +24,7 @@ from tqdm.auto import tqdm
 
 from leuk_hf.errors import LeukError, TrainingError
 from leuk_hf.evaluation import merge_results
-from leuk_hf.experiments import RUNS, Experiment, is_trained, run_experiment
+from leuk_hf.experiments import RUNS, Experiment, finished_entry, is_trained, run_experiment
 from leuk_hf.processes import available_cores
 
 _POLL_SECONDS = 1.0
@@ -63,6 +63,7 @@ def run_experiments(
     for experiment, folder in zip(experiments, folders, strict=True):
         experiment.config.check()
         is_trained(experiment, folder)
+        finished_entry(experiment, folder)  # where only the answers were kept
     for experiment, folder in zip(experiments, folders, strict=True):
         if (folder / "entry.json").is_file():
             _merge(experiment, folder, record)

@@ -176,6 +176,41 @@ def predictions_path(folder: Path, part: str) -> Path:
     return folder / f"predictions-{part}.csv"
 
 
+def finished_entry(experiment: Experiment, folder: Path) -> dict[str, Any] | None:
+    """Read the entry of an experiment that is done; None if it is not.
+
+    Args:
+        experiment: What is to be run.
+        folder: Of the run.
+
+    Raises:
+        TrainingError: If the folder holds the entry of something else.
+    """
+    path = folder / "entry.json"
+    if not path.is_file():
+        return None
+    try:
+        entry = json.loads(path.read_text(encoding="utf-8"))
+        own = {name: entry[name] for name in ("recipe", "protocol", "fold", "seed")} | entry["changes"]
+        own["calibrated"] = entry["calibration"] is not None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TrainingError(f"{path} is no entry of a finished run ({error}); delete it to run that again") from error
+    config = experiment.config
+    asked: dict[str, Any] = {"recipe": config.recipe, "protocol": experiment.protocol, "fold": config.fold}
+    asked |= {"seed": config.seed, "calibrated": experiment.calibrated} | experiment.changes
+    if differing := sorted(name for name in {*own, *asked} if own.get(name) != asked.get(name)):
+        told = ", ".join(f"{name} is {_told(own, name)}, not {_told(asked, name)}" for name in differing)
+        raise TrainingError(
+            f"the finished run in {folder} is not the one that is asked for: {told}; ask for the same, or give another"
+            " --output"
+        )
+    return dict(entry)
+
+
+def _told(values: Mapping[str, Any], name: str) -> str:
+    return str(values[name]) if name in values else "the recipe's own"
+
+
 def is_trained(experiment: Experiment, folder: Path) -> bool:
     """Tell whether an experiment's training is finished; it may be unevaluated.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+OTHER_SESSIONS = ("reference", "acquisition")  # protocols that ask for sessions not learned from, at least in part
 _NAMES = {
     "malignant_sensitivity_at_95_specificity": "sensitivity for malignant at 95 % specificity",
     "mean_auroc": "mean AUROC",
@@ -39,6 +40,35 @@ def comparison_text(results: Mapping[str, Any], measures: Collection[str] | None
     """
     entries = [entry for entry in results.get("protocols", {}).values() if is_comparison(entry)]
     return "\n\n".join(_comparison(entry, measures) for entry in entries)
+
+
+def left_out(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Give the rows of sessions none of whose fields were learned from.
+
+    Args:
+        rows: From `leuk_hf.session_accuracy.by_session`.
+    """
+    return [row for row in rows if not row["num_trained"]]
+
+
+def sessions_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Write how often recipes are right in each session as Markdown; empty without any.
+
+    Args:
+        rows: From `leuk_hf.session_accuracy.by_session`.
+    """
+    if not rows:
+        return ""
+    names = list(rows[0]["recipes"])
+    lines = [
+        f"| session | class | fields tested | fields of it trained on | {' | '.join(names)} |",
+        f"|---|---|---|---|{'---|' * len(names)}",
+    ]
+    for row in rows:
+        each = [", ".join(f"{value:.3f}" for value in row["recipes"][name]) for name in names]
+        counts = f"{row['num_fields']} | {row['num_trained'] or 'none'}"
+        lines.append(f"| {row['session']} | {row['class']} | {counts} | {' | '.join(each)} |")
+    return "\n".join(lines)
 
 
 def runs_table(entries: Sequence[Mapping[str, Any]]) -> str:
@@ -142,6 +172,8 @@ def _comparison(entry: Mapping[str, Any], measures: Collection[str] | None) -> s
         for name, count in counts.items():
             title = f"{class_name} {name} ({count} fields)"
             add(title, name, [_cell(figures.get(name)) for figures in of_class])
+    if text := sessions_text(entry.get("sessions", ())):
+        lines += ["", f"Share right in each session of `{entry['protocol']}`, run by run:", "", text]
     return "\n".join(lines)
 
 

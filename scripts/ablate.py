@@ -9,6 +9,7 @@ Stopped or killed, the same command goes on where it was; what is finished is no
 from __future__ import annotations
 
 import dataclasses
+import functools
 import shlex
 import shutil
 import sys
@@ -65,17 +66,19 @@ def run(arguments: Arguments, command: str) -> tuple[str, dict[str, str]]:
         base = {"num_epochs": 1}
     if arguments.num_epochs is not None:
         base["num_epochs"] = arguments.num_epochs
-    experiments = ablations.plan(
+    plan = functools.partial(
+        ablations.plan,
         source=arguments.source,
         split=arguments.split,
         groups=arguments.groups,
         seeds=arguments.seeds,
-        only=arguments.only,
         cache=arguments.cache,
         default=smoke_config(DEFAULT) if arguments.smoke else DEFAULT,
         base=base,
     )
+    experiments = plan(only=arguments.only)
     before = read_entries(arguments.record)  # also refuses a file that is something else
+    ablations.check_record(arguments.record, before, plan(only=(ablations.REFERENCE,))[0].changes)
     if arguments.restart:
         for experiment in experiments:
             shutil.rmtree(experiment.folder(arguments.output), ignore_errors=True)

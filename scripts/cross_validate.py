@@ -10,10 +10,14 @@ from __future__ import annotations
 import dataclasses
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from leuk_hf.errors import DataError, LeukError
+
+if TYPE_CHECKING:
+    from leuk_hf.experiments import Experiment
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +78,7 @@ def run(arguments: Arguments, command: str) -> tuple[str, dict[str, str]]:
     from leuk_hf.experiment_jobs import run_experiments
     from leuk_hf.experiments import read_entries
     from leuk_hf.files import write_text
-    from leuk_hf.protocol_tables import comparison_text, runs_table
+    from leuk_hf.protocol_tables import OTHER_SESSIONS, comparison_text, runs_table
     from leuk_hf.provenance import provenance
     from leuk_hf.training_config import RECIPES, smoke_config
 
@@ -117,6 +121,8 @@ def run(arguments: Arguments, command: str) -> tuple[str, dict[str, str]]:
         own = [experiment for experiment in experiments if experiment.protocol == protocol]
         if (entry := cross_validation.compare(own, arguments.output, seed=arguments.seed)) is None:
             continue
+        if protocol in OTHER_SESSIONS:
+            entry["sessions"] = _sessions(arguments, own, list(entry["recipes"]))
         entries = {f"{protocol}, by recipe": entry}
         names = next(iter(entry["recipes"].values()))["class_names"]
         left_out = [name for name in arguments.without if name in names]  # other data has other classes
@@ -130,6 +136,30 @@ def run(arguments: Arguments, command: str) -> tuple[str, dict[str, str]]:
     text = f"{comparison_text(content)}\n\n## Single runs\n\n{runs_table(list(read_entries(record).values()))}\n"
     write_text(arguments.output / "protocols.md", f"# Recipes over protocols\n\n{text}")
     return text, failed
+
+
+def _sessions(arguments: Arguments, experiments: Sequence[Experiment], recipes: Sequence[str]) -> list[dict[str, Any]]:
+    """Tell how often each recipe is right in each session, if the group table knows sessions."""
+    from leuk_hf.data import load_smears
+    from leuk_hf.group_source import read_groups
+    from leuk_hf.group_table import parts_by_protocol
+    from leuk_hf.session_accuracy import by_session
+    from leuk_hf.splits import read_split
+
+    dataset = load_smears(arguments.source)
+    table = read_groups(arguments.groups, dataset)
+    sessions = {row["file"]: row["acquisition"] for row in table if row.get("acquisition")}
+    if len(sessions) < len(table):
+        return []
+    trained = {}
+    for experiment in experiments:
+        config = experiment.config
+        if config.split is not None:
+            rows = read_split(config.split, dataset, "train")
+        else:
+            rows = parts_by_protocol(dataset, config.protocol, table, fold=config.fold, seed=config.seed)["train"]
+        trained[config.fold, config.seed] = dataset.select(rows)["path"]
+    return by_session(experiments, arguments.output, sessions, trained, recipes=recipes)
 
 
 def main(arguments: list[str]) -> int:

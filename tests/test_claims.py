@@ -13,9 +13,9 @@ def figure(value, low=None, high=None):
     return {"value": value, "interval": None if low is None else [low, high]}
 
 
-def audit_row(balanced=None, accuracy=None, changed=None, followed=None, refused=None):
+def audit_row(balanced=None, accuracy=None, changed=None, followed=None, refused=None, probability=None):
     return {"balanced_accuracy": balanced, "accuracy": accuracy, "changed": changed, "followed_donor": followed,
-            "refused": refused}  # fmt: skip
+            "refused": refused, "mean_top_probability": probability}  # fmt: skip
 
 
 def audited(rows):
@@ -50,6 +50,10 @@ def test_nothing_measured_nothing_said():
         ({"grey": audit_row(accuracy=figure(0.95, 0.9, 0.98))}, "It bears other light"),
         ({"grey": audit_row(accuracy=figure(0.95, 0.89, 0.98))}, "right less often"),
         ({"grey": audit_row(accuracy=figure(0.98, 0.89, 0.99))}, "It bears other light"),
+        ({"silhouettes: hole mask only": audit_row(figure(0.4, 0.351, 0.45))}, "tell it a part"),
+        ({"silhouettes: hole mask only": audit_row(figure(0.4, 0.35, 0.45))}, "alone do not tell it the class"),
+        ({"glass only": audit_row(probability=0.61)}, "it is sure of a class"),
+        ({"glass only": audit_row(probability=0.6)}, "it is not sure of any class"),
         ({"hue +20 degrees": audit_row(accuracy=figure(0.95, 0.89, 0.98))}, "another hue it is right less often"),
     ],
 )  # fmt: skip
@@ -68,6 +72,17 @@ def test_the_worst_removal_and_the_worst_light_are_shown():
     text = claims_text(audited(rows))
     assert "31.0 % (28.0-34.0) with every leukocyte removed, refused 97.0 % (90.0-100.0)" in text
     assert "accuracy 92.0 % at the worst of 2 changes (brightness x1.4), 98.0 % as they are" in text
+    rows = {"grey": audit_row(accuracy=figure(0.85), refused=figure(0.7, 0.6, 0.8))}
+    assert "98.0 % as they are, refused 70.0 % (60.0-80.0)" in claims_text(audited(rows))
+    rows = {
+        "glass only": audit_row(probability=0.8, refused=figure(1.0)),
+        "top left corner only": audit_row(probability=0.91, refused=figure(0.9)),
+        "silhouettes: hole mask only": audit_row(figure(0.5), refused=figure(1.0)),
+        "half of the leukocytes removed": audit_row(changed=figure(0.187, 0.1, 0.2)),
+    }
+    text = claims_text(audited(rows))
+    assert "mean top probability 0.91 (top left corner only), refused 90.0 %" in text
+    assert "50.0 % on flat silhouettes, refused 100.0 %; 18.7 % (10.0-20.0) of labels change with half" in text
     rows = {"leukocytes only, on grey": audit_row(figure(0.97), refused=figure(1.0))}
     assert "98.0 % on whole fields; leukocytes alone are refused: 100.0 %" in claims_text(audited(rows))
 
@@ -75,13 +90,19 @@ def test_the_worst_removal_and_the_worst_light_are_shown():
 def results_of_all_kinds():
     own = {"balanced_accuracy": figure(0.99, 0.98, 1.0), "expected_calibration_error": figure(0.012, 0.008, 0.019)}
     per_class = {"a": {"coverage": figure(0.97, 0.93, 0.99)}, "b": {"coverage": figure(0.96, 0.91, 0.99)}}
-    refusal = {"usable": {"refused": 0.021}, "some/photos": {"refused": 0.99, "auroc": 0.9987}}
+    refusal = {
+        "usable": {"refused": 0.021},
+        "some/photos": {"refused": 0.99, "auroc": 0.9987},
+        "ood/bccd": {"refused": 0.95, "auroc": 0.98},
+    }
     balanced = {"metrics": {"balanced_accuracy": figure(0.87, 0.84, 0.9)}}
     randomised = {name: figure(value) for name, value in
                   (("network_randomised", 0.51), ("classifier_randomised", 0.61), ("unrelated", 0.09))}  # fmt: skip
     maps = [
         {"method": "grad_cam", "layer": "leukocyte_pool",
-         "classes": {"a": {"of_perfect": figure(0.93)}, "all": {"of_perfect": figure(0.9), **randomised}}},
+         "classes": {"a": {"of_perfect": figure(0.93), "pointing": figure(0.8), **randomised},
+                     "b": {"of_perfect": figure(0.99), "pointing": figure(0.9), "network_randomised": figure(0.1)},
+                     "all": {"of_perfect": figure(0.9), **randomised, "network_randomised": figure(0.31)}}},
         {"method": "grad_cam", "layer": "norm5", "classes": {"a": {"of_perfect": figure(0.1)}}},
     ]  # fmt: skip
     return {
@@ -103,11 +124,12 @@ def test_calibration_sessions_and_explanations():
     # Class b's lower bound is below 0.92.
     assert "may hold the true class less often" in lines[3]
     assert "96.0 % (91.0-99.0) at worst (b), mean size 1.04 of 2" in lines[3]
-    assert "photos: 99.0 % refused, AUROC 0.999; usable fields refused: 2.1 %" in lines[4]
-    assert "a 0.93 of what the leukocytes' own map" in lines[5] and "all 0.9" not in lines[5]
-    assert "It tells images" in lines[4] and "Its map lies on leukocytes" in lines[5]
+    assert "photos: 99.0 % refused, AUROC 0.999; blood smears of another laboratory (bccd): 95.0 % refused, AUROC 0.980; usable fields refused: 2.1 %" in lines[4]
+    assert "a 0.93, b 0.99 of what the leukocytes' own map" in lines[5] and "all 0.9" not in lines[5]
+    assert "the hottest place is on a leukocyte in a 0.80, b 0.90 of the fields" in lines[5]
+    assert "It tells other images" in lines[4] and "Its map lies on leukocytes" in lines[5]
     assert "It tells the classes apart on fields like those it was trained on (protocol `grouped`)" in lines[0]
-    assert "in part given by its architecture" in lines[6] and "network 0.51, of a random classifier 0.61" in lines[6]
+    assert "in part given by its architecture" in lines[6] and "network 0.31 (a 0.51), of a random classifier 0.61" in lines[6]
 
 
 def test_sentences_turn_where_figures_do():
@@ -120,16 +142,16 @@ def test_sentences_turn_where_figures_do():
     grouped["per_class"]["b"]["coverage"] = figure(0.96, 0.92, 0.99)
     refusal["some/photos"]["auroc"] = 0.94
     maps[0]["classes"]["a"]["of_perfect"] = figure(0.93, 0.79, 0.97)
-    maps[0]["classes"]["all"]["network_randomised"] = figure(0.2, 0.1, 0.3)
+    maps[0]["classes"]["a"]["network_randomised"] = figure(0.2, 0.1, 0.3)
     lines = claims_text(results).splitlines()[2:]
     assert "not always tell the classes apart, even on fields like" in lines[0] and "roughly right" in lines[2]
     assert "about as often as promised" in lines[3]
-    assert "It does not tell all images" in lines[4] and "part of it lies beside leukocytes" in lines[5]
+    assert "It does not tell all other images" in lines[4] and "part of it lies beside leukocytes" in lines[5]
     assert "depends on what it has learned" in lines[6]
     grouped["metrics"]["expected_calibration_error"] = figure(0.04, 0.02, 0.051)
     refusal["some/photos"] = {"refused": 0.89, "auroc": 0.99}
     lines = claims_text(results).splitlines()[2:]
-    assert "do not mean what they say" in lines[2] and "It does not tell all images" in lines[4]
+    assert "do not mean what they say" in lines[2] and "It does not tell all other images" in lines[4]
     results["protocols"]["acquisition"] = results["protocols"].pop("grouped")
     results["explanations"]["test"]["chosen"] = None
     text = claims_text(results)
@@ -138,3 +160,41 @@ def test_sentences_turn_where_figures_do():
     assert "How it does on slides of another laboratory or patient." in text
     results["protocols"]["acquisition"]["metrics"]["balanced_accuracy"] = figure(0.92, 0.9, 0.95)
     assert "It tells the classes apart in sessions left out of training (protocol `acq" in claims_text(results)
+
+
+def test_the_hottest_place_of_the_worst_class_counts():
+    results = results_of_all_kinds()
+    classes = results["explanations"]["test"]["maps"][0]["classes"]
+    classes["b"]["pointing"] = figure(0.79)
+    assert "Most of its map lies on leukocytes, but not always its hottest place." in claims_text(results)
+    classes["a"]["network_randomised"] = figure(0.05)
+    classes["b"]["network_randomised"] = figure(0.7)
+    assert "in part given by its architecture" in claims_text(results)
+    assert "(b 0.70)" in claims_text(results)
+
+
+def session(name, label, fields, trained, **recipes):
+    return {"session": name, "class": label, "num_fields": fields, "num_trained": trained, "recipes": recipes}
+
+
+@pytest.mark.parametrize(
+    ("rights", "said"),
+    [
+        ([0.0, 0.02], "mostly wrong"),
+        ([0.6, 0.5], "right less often"),
+        ([0.95, 0.9], "In each session that they learned nothing of, these recipes are mostly right"),
+    ],
+)
+def test_a_session_that_is_lost_is_not_hidden_in_a_mean(rights, said):
+    results = results_of_all_kinds()
+    results["protocols"]["reference, by recipe"]["sessions"] = [
+        session("a-1", "a", 100, 40, default=[0.1, 0.2]),  # learned from: not asked about
+        session("b-1", "b", 50, 0, default=rights),
+        session("b-2", "b", 10, 0, default=[1.0, 1.0]),
+    ]
+    text = claims_text(results)
+    assert said in text and text.count("learned nothing of") == 1
+    assert "default: 87.0 % (84.0-90.0); 60 of 160 fields are of sessions wholly left out of training" in text
+    share = f"{100 * sum(rights) / 2:.1f} %"
+    assert f"b-1 (b, 50 fields): default: {share}; b-2 (b, 10 fields): default: 100.0 %" in text
+    assert "a-1" not in text

@@ -12,8 +12,9 @@ from leuk_hf.errors import DataError, TrainingError
 from leuk_hf.experiments import predictions_path, read_entries
 from leuk_hf.labels import CLASS_NAMES
 from leuk_hf.model_card import results_table
-from leuk_hf.protocol_tables import comparison_text, mean_and_spread, runs_table
+from leuk_hf.protocol_tables import comparison_text, left_out, mean_and_spread, runs_table, sessions_text
 from leuk_hf.results import Results, write_predictions
+from leuk_hf.session_accuracy import by_session
 from leuk_hf.training_config import DEFAULT, PLAIN, TrainConfig
 
 TABLES = {"source": "smears", "groups": Path("groups.csv"), "split": Path("reference.csv")}
@@ -103,6 +104,32 @@ def test_seeds_are_averaged_on_the_same_fields(tmp_path):
     accuracies = [metrics.accuracy(run.confusion) for run in runs]
     assert plain["metrics"]["accuracy"]["value"] == pytest.approx(np.mean(accuracies), abs=1e-6)
     assert plain["single_runs"]["accuracy"]["mean"] == pytest.approx(np.mean(accuracies), abs=1e-6)
+
+
+def test_each_session_is_told_by_itself(tmp_path):
+    planned = cross_validation.plan(RECIPES, {"reference": [(0, 0), (0, 1)]}, **TABLES)
+    paths = [f"a{row}" for row in range(40)]
+    sessions = {path: "known" if int(path[1:]) < 20 else "unknown" for path in paths}
+    sessions |= {f"t{row}": "known" for row in range(7)}
+    for number, one in enumerate(planned):
+        run = answers(paths, number, 1.0)
+        if one.variant == "default":  # wrong in all of one session, of one class
+            lost = [row for row in range(20, 40) if run.labels[row] == 2]
+            run.probabilities[lost] = 0.1 + 0.6 * np.eye(4)[3]
+        finish(one, tmp_path, run)
+    trained = {(0, 0): ["t0", "t1"], (0, 1): [f"t{row}" for row in range(7)]}
+    rows = by_session(planned, tmp_path, sessions, trained, recipes=["plain", "default"])
+    assert [(row["session"], row["class"]) for row in rows] == [
+        (name, label) for label in CLASS_NAMES for name in ("known", "unknown")
+    ]
+    assert all(row["num_fields"] == 5 and row["recipes"]["plain"] == [1.0, 1.0] for row in rows)
+    assert [row["num_trained"] for row in rows] == [7, 0] * 4  # the most of any run
+    assert [row["recipes"]["default"] for row in rows] == [[1.0, 1.0]] * 5 + [[0.0, 0.0]] + [[1.0, 1.0]] * 2
+    assert [row["class"] for row in left_out(rows)] == list(CLASS_NAMES)
+    assert "| unknown | Pre-B | 5 | none | 1.000, 1.000 | 0.000, 0.000 |" in sessions_text(rows)
+    assert sessions_text([]) == ""
+    shown = comparison_text({"protocols": {"x": compare(planned, tmp_path) | {"command": "c", "sessions": rows}}})
+    assert shown.endswith(sessions_text(rows))
 
 
 def test_unfinished_recipes_are_left_out(tmp_path):
@@ -263,6 +290,25 @@ def test_the_table_shows_other_sessions_and_other_light():
     )
     assert lines[3].endswith("| (not defined, not defined) |  | 0.785 ± 0.007 | not known |")
     assert len({line.count("|") for line in lines}) == 1
+
+
+def test_a_record_takes_no_runs_on_other_settings():
+    def planned(**base):
+        runs = ablations.plan(source="s", split=Path("s.csv"), groups=None, base=ablations.BASE | base)
+        entries = {one.name: {"variant": one.variant, "samples": 2, "changes": one.changes} for one in runs}
+        return entries, runs[0].changes
+
+    entries, settings = planned()
+    assert runs_are_alike(entries, settings)
+    _, longer = planned(num_epochs=8)
+    with pytest.raises(TrainingError, match=r"^rows.json has runs with num_epochs 2, not 8; give another --record"):
+        ablations.check_record(Path("rows.json"), entries, longer)
+    of_old = {name: entry | {"samples": 1} for name, entry in entries.items()}
+    assert runs_are_alike(of_old, longer)  # never compared with these
+
+
+def runs_are_alike(entries, settings):
+    return ablations.check_record(Path("rows.json"), entries, settings) is None
 
 
 def test_runs_on_samples_that_other_code_made_are_not_compared():

@@ -17,7 +17,7 @@ from PIL import Image
 from leuk_hf.data import load_smears
 from leuk_hf.errors import TrainingError
 from leuk_hf.experiment_jobs import run_experiments
-from leuk_hf.experiments import OTHER_LIGHT, Experiment, part_in, predictions_path, read_entries, run_experiment
+from leuk_hf.experiments import finished_entry, OTHER_LIGHT, Experiment, part_in, predictions_path, read_entries, run_experiment
 from leuk_hf.model import LeukDenseNet
 from leuk_hf.prediction import predict
 from leuk_hf.results import read_predictions
@@ -93,6 +93,34 @@ def test_a_run_is_evaluated_on_its_own_test_part(experiment, data, tmp_path):
     changed = dataclasses.replace(experiment, config=dataclasses.replace(experiment.config, learning_rate=1e-3))
     with pytest.raises(TrainingError, match="was started with another learning_rate; use the same, or another"):
         run_experiments([changed], tmp_path, record)
+
+
+def test_a_finished_run_of_something_else_is_not_taken_for_it(experiment, tmp_path):
+    folder = experiment.folder(tmp_path)
+    folder.mkdir()
+    config = experiment.config
+    entry = {"recipe": config.recipe, "protocol": "reference", "fold": config.fold, "seed": config.seed,
+             "changes": experiment.changes, "calibration": None}  # fmt: skip
+
+    def write(**values):
+        (folder / "entry.json").write_text(json.dumps(entry | values))
+
+    write()
+    assert finished_entry(experiment, folder) == entry
+    record = tmp_path / "record.json"
+    assert run_experiments([experiment], tmp_path, record) == {}  # only its answers were kept
+    for values, told in (
+        ({"changes": experiment.changes | {"num_epochs": 40}}, f"num_epochs is 40, not {config.num_epochs}"),
+        ({"changes": {}}, f"num_epochs is the recipe's own, not {config.num_epochs}"),
+        ({"seed": 7}, "seed is 7, not 0"),
+        ({"calibration": {}}, "calibrated is True, not False"),
+    ):
+        write(**values)
+        with pytest.raises(TrainingError, match=f"is not the one that is asked for: .*{told}"):
+            run_experiments([experiment], tmp_path, record)
+    (folder / "entry.json").write_text("{}")
+    with pytest.raises(TrainingError, match="is no entry of a finished run"):
+        run_experiments([experiment], tmp_path, record)
 
 
 def test_a_trained_run_is_only_evaluated(experiment, tmp_path):

@@ -31,8 +31,25 @@ SENTENCES = {
             "روی لام‌های نشست، آزمایشگاه یا بیمار دیگر چگونه است."
         ),
         "How it does on slides of another laboratory or patient.": "روی لام‌های آزمایشگاه یا بیمار دیگر چگونه است.",
-        "So often these recipes are right in sessions left out of training (protocol `{protocol}`, balanced).": (
-            "این شیوه‌های آموزش در نشست‌های کنارگذاشته‌شده این اندازه درست می‌گویند (پروتکل {protocol}، متوازن)."
+        "So often these recipes are right on the test part of protocol `{protocol}` (balanced).": (
+            "این شیوه‌های آموزش روی بخش آزمون پروتکل {protocol} این اندازه درست می‌گویند (متوازن)."
+        ),
+        "{before}; {number} of {all} fields are of sessions wholly left out of training": (
+            "{before}؛ {number} میدان از {all} از نشست‌هایی است که یکسره از آموزش کنار گذاشته شدند"
+        ),
+        "In each session that they learned nothing of, these recipes are mostly right (protocol `{protocol}`).": (
+            "این شیوه‌ها در هر نشستی که چیزی از آن نیاموخته‌اند بیشتر درست می‌گویند (پروتکل {protocol})."
+        ),
+        "In sessions that they learned nothing of, these recipes are right less often (protocol `{protocol}`).": (
+            "این شیوه‌ها در نشست‌هایی که چیزی از آن‌ها نیاموخته‌اند کمتر درست می‌گویند (پروتکل {protocol})."
+        ),
+        "There are sessions that they learned nothing of, and in which these recipes are mostly wrong (protocol"
+        " `{protocol}`).": (
+            "نشست‌هایی هست که این شیوه‌ها چیزی از آن‌ها نیاموخته‌اند و در آن‌ها بیشتر نادرست می‌گویند (پروتکل {protocol})."
+        ),
+        "{session} ({label}, {fields} fields): {shares}": "{session} ({label}، {fields} میدان): {shares}",
+        "What they do in further sessions: these are few, and differ more than any interval says.": (
+            "اینکه در نشست‌های دیگر چه می‌کنند: این‌ها اندک‌اند و بیش از آنچه هر بازه‌ای می‌گوید با هم فرق دارند."
         ),
         "What these very weights do there, for networks were trained anew for it; what any does for other patients:"
         " the sessions of a class may be of the same ones, and nothing in the data tells.": (
@@ -44,6 +61,29 @@ SENTENCES = {
         "balanced accuracy {figure} with every leukocyte removed": "دقت متوازن {figure} پس از حذف همهٔ لکوسیت‌ها",
         "{before}, refused {figure}": "{before}، ردشده {figure}",
         "That it reads in them what a haematologist reads.": ("اینکه در آن‌ها همان را می‌خواند که هماتولوژیست می‌خواند."),
+        "Where there is nothing but what it takes for leukocytes by mistake, it is sure of a class.": (
+            "جایی که جز آنچه به‌اشتباه لکوسیت می‌پندارد چیزی نیست، به رده‌ای اطمینان دارد."
+        ),
+        "Where there is nothing to judge by, it is not sure of any class.": (
+            "جایی که چیزی برای داوری نیست، به هیچ رده‌ای اطمینان ندارد."
+        ),
+        "mean top probability {probability} ({row})": "میانگین بالاترین احتمال {probability} ({row})",
+        "That a high probability means that there is something to see; heed refusals first.": (
+            "اینکه احتمال بالا یعنی چیزی برای دیدن هست؛ نخست به ردکردن‌ها توجه کنید."
+        ),
+        "Number, size and outlines of the leukocytes tell it a part.": (
+            "شمار، اندازه و پیرامون لکوسیت‌ها بخشی از پاسخ را به آن می‌گویند."
+        ),
+        "Number, size and outlines of the leukocytes alone do not tell it the class.": (
+            "شمار، اندازه و پیرامون لکوسیت‌ها به‌تنهایی رده را به آن نمی‌گویند."
+        ),
+        "balanced accuracy {figure} on flat silhouettes": "دقت متوازن {figure} روی سایه‌نماهای یکدست",
+        "{before}; {changed} of labels change with half of the leukocytes removed": (
+            "{before}؛ با حذف نیمی از لکوسیت‌ها {changed} پاسخ‌ها عوض می‌شوند"
+        ),
+        "Whether they may: size and shape belong to what is described, number to how the slide was made.": (
+            "اینکه آیا رواست: اندازه و شکل از چیزهایی‌اند که توصیف می‌شوند، شمار به ساختن لام برمی‌گردد."
+        ),
         "Leukocytes are enough for it.": "لکوسیت‌ها برایش کافی‌اند.",
         "Leukocytes alone are not enough for it.": "لکوسیت‌ها به‌تنهایی برایش کافی نیستند.",
         "balanced accuracy {alone} on leukocytes alone, {whole} on whole fields": (
@@ -102,12 +142,16 @@ SENTENCES = {
         ),
         "{name}: {share} % refused, AUROC {auroc}": "{name}: {share} % ردشده، AUROC {auroc}",
         "usable fields refused: {share} %": "میدان‌های قابل‌استفادهٔ ردشده: {share} %",
-        "It tells images that are no such smear from usable fields.": (
-            "تصویرهایی را که چنین لامی نیستند از میدان‌های قابل‌استفاده بازمی‌شناسد."
+        "It tells other images than fields like its own from usable ones.": (
+            "تصویرهایی را که مانند میدان‌های خودش نیستند از میدان‌های قابل‌استفاده بازمی‌شناسد."
         ),
-        "It does not tell all images that are no such smear from usable fields.": (
-            "همهٔ تصویرهایی را که چنین لامی نیستند از میدان‌های قابل‌استفاده بازنمی‌شناسد."
+        "It does not tell all other images than fields like its own from usable ones.": (
+            "همهٔ تصویرهایی را که مانند میدان‌های خودش نیستند از میدان‌های قابل‌استفاده بازنمی‌شناسد."
         ),
+        "{what} ({name})": "{what} ({name})",
+        "photographs": "عکس‌های معمولی",
+        "stained tissue": "بافت رنگ‌آمیزی‌شده",
+        "blood smears of another laboratory": "گسترش‌های خون از آزمایشگاه دیگر",
         "That what it answers is a usable smear: there are more kinds of junk than these.": (
             "اینکه هرچه پاسخ می‌گیرد لام قابل‌استفاده است: تصویرهای نامربوط گونه‌های دیگری هم دارند."
         ),
@@ -127,9 +171,16 @@ SENTENCES = {
         "Where its map is hot is in part given by its architecture, not by what it has learned.": (
             "جای داغ نقشه‌اش تا اندازه‌ای از ساختار شبکه می‌آید، نه از آموخته‌هایش."
         ),
-        "rank correlation with the map of a random network {network}, of a random classifier {classifier}, of random"
-        " blocks {unrelated}": (
-            "همبستگی رتبه‌ای با نقشهٔ شبکهٔ تصادفی {network}، رده‌بند تصادفی {classifier}، قطعه‌های تصادفی {unrelated}"
+        "Most of its map lies on leukocytes, but not always its hottest place.": (
+            "بیشتر نقشه‌اش روی لکوسیت‌هاست، اما داغ‌ترین جایش نه همیشه."
+        ),
+        "{before}; the hottest place is on a leukocyte in {shares} of the fields": (
+            "{before}؛ داغ‌ترین جا در این سهم از میدان‌ها روی لکوسیت است: {shares}"
+        ),
+        "rank correlation with the map of a random network {network} ({label} {worst}), of a random classifier"
+        " {classifier}, of random blocks {unrelated}": (
+            "همبستگی رتبه‌ای با نقشهٔ شبکهٔ تصادفی {network} ({label} {worst})، رده‌بند تصادفی {classifier}، قطعه‌های"
+            " تصادفی {unrelated}"
         ),
         "Which part: a network that sees leukocytes alone marks them whatever its weights.": (
             "اینکه تا چه اندازه: شبکه‌ای که تنها لکوسیت می‌بیند، با هر وزنی همان‌ها را نشان می‌دهد."
@@ -155,13 +206,21 @@ SENTENCES = {
         "; on another background of their own class {figure} are right": (
             "؛ روی زمینهٔ دیگری از ردهٔ خودشان {figure} درست‌اند"
         ),
-        "Swapping the {worst} corner with another class's changes {changed} of predictions, {followed} to the corner's"
-        " class; from the {best} corner alone it scores {alone} balanced (chance {chance}).": (
-            "گوشهٔ {worst} که از ردهٔ دیگر باشد {changed} پاسخ‌ها را عوض می‌کند، {followed} به ردهٔ آن گوشه؛ تنها از گوشهٔ"
-            " {best} دقت متوازن {alone} دارد (حدس زدن {chance})."
+        "Swapping a corner with another class's changes {changed} of predictions at most ({moving}); of the answers"
+        " with another {worst} corner {followed} are its class ({expected} by chance); from the {best} corner alone it"
+        " scores {alone} balanced (chance {chance}).": (
+            "گوشه‌ای که از ردهٔ دیگر باشد حداکثر {changed} پاسخ‌ها را عوض می‌کند ({moving})؛ از پاسخ‌ها با گوشهٔ دیگر"
+            " {worst}، {followed} ردهٔ همان گوشه‌اند (به‌تصادف {expected})؛ تنها از گوشهٔ {best} دقت متوازن {alone} دارد"
+            " (حدس زدن {chance})."
         ),
-        "With another class's colour statistics {changed} of predictions change, {followed} to the class whose colours"
-        " they are.": "با رنگ‌های ردهٔ دیگر {changed} پاسخ‌ها عوض می‌شوند، {followed} به همان ردهٔ صاحب رنگ.",
+        "With another class's colour statistics {changed} of predictions change; {followed} of the answers are the"
+        " class whose colours they are ({expected} by chance).": (
+            "با رنگ‌های ردهٔ دیگر {changed} پاسخ‌ها عوض می‌شوند؛ {followed} پاسخ‌ها ردهٔ صاحب همان رنگ‌اند (به‌تصادف"
+            " {expected})."
+        ),
+        "What it tells from silhouettes is not held against it, as it refuses them.": (
+            "آنچه از سایه‌نماها می‌گوید به حسابش گذاشته نمی‌شود، چون آن‌ها را رد می‌کند."
+        ),
         "In grey it scores {figure}.": "بدون رنگ دقت {figure} دارد.",
         "From flat silhouettes it scores {figure} balanced (chance {chance}){refused}; with half of the leukocytes"
         " removed {changed} of predictions change{control}.": (
