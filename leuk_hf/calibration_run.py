@@ -53,10 +53,17 @@ def calibrate_checkpoint(
         progress: Show bars.
 
     Raises:
-        DataError: If a class has no field in a part, or crepes or scikit-learn is not installed.
-        ValueError: If there are too few training fields for the dimensions.
+        DataError: If a class has no field in a part, there are too few training fields for the dimensions, or crepes
+            or scikit-learn is not installed.
     """
     model = LeukDenseNet.from_pretrained(source)
+    # Told before fields are looked at for minutes. Every field is seen twice, and each class's mean takes one.
+    least = (options.dims + len(model.class_names)) // 2 + 1
+    if report is None and options.dims and len(parts["train"]) < least:
+        raise DataError(
+            f"there are {len(parts['train'])} training fields, too few for an in-distribution score of {options.dims}"
+            f" dimensions; give at least {least}, or fewer dimensions (calibrate.py --dims)"
+        )
     predictor = TorchPredictor(model, fast=True, precision="float32")
     training, calibration = (
         _see_twice(predictor, dataset, parts[name], name, options, progress) for name in ("train", "calibration")

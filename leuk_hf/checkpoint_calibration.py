@@ -47,6 +47,9 @@ class Options:
         certainty: Share of draws of the calibration part in which the coverage is to hold; None: on average.
         seed: Of the copies in another light.
         batch_size: Fields per forward pass.
+
+    Raises:
+        ValueError: If batch_size is below 1 or dims below 0.
     """
 
     dims: int = DEFAULT_DIMS
@@ -55,6 +58,12 @@ class Options:
     certainty: float | None = 0.9
     seed: int = 0
     batch_size: int = 16
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise ValueError(f"batch_size is {self.batch_size}; give at least 1")
+        if self.dims < 0:
+            raise ValueError(f"dims is {self.dims}; give at least 0")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -63,7 +63,7 @@ def goals_of(results: dict[str, Any], recipe: str = "default") -> tuple[Goal, ..
         *_accuracy(results, recipe),
         *_audited(rows),
         *_calibrated(results, recipe),
-        *_refused(results),
+        *_refused(results, recipe),
         *_explained(results),
     ]
     return tuple(goals)
@@ -87,20 +87,23 @@ def goals_table(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _accuracy(results: dict[str, Any], name: str) -> Iterator[Goal]:
+def _entries(results: dict[str, Any], protocol: str, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Give what was measured under a protocol: of the checkpoint, then of the compared runs of a recipe."""
     protocols = results.get("protocols", {})
+    if protocol in protocols and not is_comparison(protocols[protocol]):
+        yield "one checkpoint", protocols[protocol]
+    for entry in protocols.values():
+        if is_comparison(entry) and entry["protocol"] == protocol and not entry["without"]:
+            recipe = entry["recipes"].get(name)
+            if recipe is not None:
+                # Not the recipe's num_runs: folds are pooled into one, of several runs all the same.
+                epochs = epochs_of(recipe)
+                yield f"{len(entry['runs'])} run(s)" + (f" of {epochs} epochs" if epochs else ""), recipe
+
+
+def _accuracy(results: dict[str, Any], name: str) -> Iterator[Goal]:
     for protocol, bar in (("grouped", 0.98), ("reference", 0.88)):
-        figures: dict[str, Figure] = {}
-        if protocol in protocols and not is_comparison(protocols[protocol]):
-            figures["one checkpoint"] = protocols[protocol]["metrics"]["balanced_accuracy"]
-        for entry in protocols.values():
-            if is_comparison(entry) and entry["protocol"] == protocol and not entry["without"]:
-                recipe = entry["recipes"].get(name)
-                if recipe is not None:
-                    # Not the recipe's num_runs: folds are pooled into one, of several runs all the same.
-                    epochs = epochs_of(recipe)
-                    runs = f"{len(entry['runs'])} run(s)" + (f" of {epochs} epochs" if epochs else "")
-                    figures[runs] = recipe["metrics"]["balanced_accuracy"]
+        figures = {of: entry["metrics"]["balanced_accuracy"] for of, entry in _entries(results, protocol, name)}
         yield Goal(f"`{protocol}`: balanced accuracy", bar, _UP, figures)
 
 
@@ -130,22 +133,24 @@ def _audited(rows: dict[str, Any]) -> Iterator[Goal]:
 
 
 def _calibrated(results: dict[str, Any], name: str) -> Iterator[Goal]:
-    protocols = results.get("protocols", {})
-    entry = protocols.get("grouped", {})
-    if not entry or is_comparison(entry):
-        runs = (one for one in protocols.values() if is_comparison(one) and one["protocol"] == "grouped")
-        entry = next((one["recipes"][name] for one in runs if name in one["recipes"] and not one["without"]), {})
-    error = entry.get("metrics", {}).get("expected_calibration_error")
-    yield Goal("`grouped`: expected calibration error", 0.02, _DOWN, {"": error} if error else {})
-    covered = {label: row["coverage"] for label, row in entry.get("per_class", {}).items() if row.get("coverage")}
+    errors: dict[str, Figure] = {}
+    covered: dict[str, Figure] = {}
+    sizes: dict[str, Figure] = {}
+    for of, entry in _entries(results, "grouped", name):
+        if error := entry["metrics"].get("expected_calibration_error"):
+            errors[of] = error
+        by_class = {label: row["coverage"] for label, row in entry.get("per_class", {}).items() if row.get("coverage")}
+        covered |= {f"{of}, {label}": figure for label, figure in by_class.items()}
+        if size := entry.get("prediction_sets", {}).get("mean_size"):
+            sizes[of] = size
+    yield Goal("`grouped`: expected calibration error", 0.02, _DOWN, errors)
     yield Goal("coverage of the prediction sets, by class", 0.95, _UP, covered)
-    low = {label: {"value": row["interval"][0], "interval": None} for label, row in covered.items() if row["interval"]}
+    low = {of: {"value": row["interval"][0], "interval": None} for of, row in covered.items() if row["interval"]}
     yield Goal("lower end of its interval", 0.92, _UP, low)
-    size = entry.get("prediction_sets", {}).get("mean_size")
-    yield Goal("mean size of the prediction sets", 1.1, _DOWN, {"": size} if size else {})
+    yield Goal("mean size of the prediction sets", 1.1, _DOWN, sizes)
 
 
-def _refused(results: dict[str, Any]) -> Iterator[Goal]:
+def _refused(results: dict[str, Any], name: str) -> Iterator[Goal]:
     refusal: dict[str, Any] = next((entry["refusal"] for entry in results.get("calibration", {}).values()), {})
     by_name = {name.rstrip("/").split("/")[-1]: entry for name, entry in refusal.items()}
     for text, names, bar in (
@@ -154,8 +159,12 @@ def _refused(results: dict[str, Any]) -> Iterator[Goal]:
     ):
         found = {name: {"value": by_name[name]["auroc"], "interval": None} for name in names if name in by_name}
         yield Goal(text, bar, _UP, found)
-    own = {"": {"value": by_name["usable"]["refused"], "interval": None}} if "usable" in by_name else {}
-    yield Goal("fields of the data set refused", 0.03, _DOWN, own)
+    refused: dict[str, Figure] = {}
+    for protocol in ("grouped", "reference"):
+        for of, entry in _entries(results, protocol, name):
+            if answered := entry.get("with_refusal", {}).get("answered"):
+                refused[f"`{protocol}`, {of}"] = _complement(answered)
+    yield Goal("fields of the data set refused", 0.03, _DOWN, refused)
 
 
 def _explained(results: dict[str, Any]) -> Iterator[Goal]:

@@ -81,6 +81,7 @@ def render_model_card(
         plots=plots,
         earlier=earlier,
         brings_package=brings_package,
+        validation_calibrates=_validation_calibrates(results or {}, recorded),
         refuses=any(limit is not None for limit in settings["refusal_limits"].values()),
         results_table=results_table(results) if results else None,
         claims=claims_text(results or {}),
@@ -91,6 +92,13 @@ def render_model_card(
         speed=speed_text(results or {}),
         version=__version__,
     )
+
+
+def _validation_calibrates(results: Mapping[str, Any], training: Mapping[str, Any]) -> bool:
+    """Tell whether more fields calibrated the network than its calibration part has."""
+    kept = sum(training.get("fields", {}).get("calibration", {}).values())
+    counts = [entry.get("num_calibration_fields", 0) for entry in results.get("calibration", {}).values()]
+    return bool(kept) and max(counts, default=0) > kept
 
 
 def results_table(results: dict[str, Any]) -> str:

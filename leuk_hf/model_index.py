@@ -12,7 +12,7 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from leuk_hf.protocol_tables import is_comparison
+from leuk_hf.protocol_tables import epochs_of, is_comparison
 
 TASK = "image-classification"
 DATASET = "Acute Lymphoblastic Leukemia (ALL) image dataset"
@@ -55,14 +55,17 @@ def card_data(
 
 
 def _results(results: Mapping[str, Any], recipe: str | None, data_name: str) -> Iterator[EvalResult]:
-    for key, entry in results.get("protocols", {}).items():
+    protocols = sorted(results.get("protocols", {}).items(), key=lambda item: is_comparison(item[1]))
+    for key, entry in protocols:  # these very weights first
         if not is_comparison(entry):
             yield from _of_one(entry, f"{data_name}, protocol {key}, this checkpoint", key, data_name)
         elif recipe in entry["recipes"]:
             without = f" without {', '.join(entry['without'])}" if entry["without"] else ""
             count = len(entry["runs"])
             runs = "1 run" if count == 1 else f"{count} runs"
-            place = f"{data_name}, protocol {entry['protocol']}{without}, recipe {recipe}, {runs}"
+            epochs = epochs_of(entry["recipes"][recipe])
+            length = "" if epochs is None else f" of {epochs} epochs"
+            place = f"{data_name}, protocol {entry['protocol']}{without}, recipe {recipe}, {runs}{length}"
             yield from _of_one({**entry["recipes"][recipe], "part": entry["part"]}, place, key, data_name)
 
 

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 from leuk_hf.errors import LeukError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from leuk_hf.seen_fields import Seen
 
 _COMPANIONS = ("training.json", "split.csv", "results.json")
@@ -36,6 +38,8 @@ class Arguments:
         only_limits: Fit the refusal limits of a calibrated checkpoint anew, to the parts it was calibrated on, and
             leave all else as it is; exported graphs in its folder have to be made anew.
         part: Part of the split to evaluate afterwards, such as test; empty: none.
+        groups: Group table (scripts/prepare_data.py) by whose groups the intervals of `part` are drawn; empty: each
+            field by itself, which makes them too narrow where fields overlap.
         foreign: Folders of images that are to be refused. They fit nothing; they choose nothing either, unless you
             let their figures choose.
         dims: Dimensions of the in-distribution score; 0: the energy of the logits, which is worse.
@@ -54,6 +58,7 @@ class Arguments:
     calibration_parts: tuple[str, ...] = ("calibration",)
     only_limits: bool = False
     part: str | None = None
+    groups: str | None = None
     foreign: tuple[Path, ...] = ()
     dims: int = 64
     share: float = 0.02
@@ -74,6 +79,7 @@ def run(arguments: Arguments, command: str) -> dict[str, Any]:
     from leuk_hf.data import load_smears
     from leuk_hf.errors import DataError
     from leuk_hf.evaluation import merge_results
+    from leuk_hf.group_source import read_groups
     from leuk_hf.labels import CLASS_NAMES
     from leuk_hf.model import LeukDenseNet
     from leuk_hf.provenance import provenance
@@ -116,6 +122,10 @@ def run(arguments: Arguments, command: str) -> dict[str, Any]:
                 " --fields"
             )
     rows = read_split(arguments.split, dataset, arguments.part) if arguments.part else None
+    if rows is not None:
+        tested = dataset.select(rows)
+        table = None if arguments.groups is None else read_groups(arguments.groups, tested)
+        groups = np.arange(len(rows)) if table is None else np.array([row["group"] for row in table])
     fitted = calibrate_checkpoint(
         source, dataset, parts, arguments.output, options=options, report=report, progress=True
     )
@@ -132,7 +142,7 @@ def run(arguments: Arguments, command: str) -> dict[str, Any]:
         usable = (arguments.part, see(predictor, fields, batch_size=size, progress=arguments.part))
     entry = calibration_entry(fitted, reloaded, options, usable=usable, foreign=foreign)
     if usable is not None:
-        results = _results(reloaded, usable[1], dataset.select(rows))
+        results = _results(reloaded, usable[1], tested, groups)
         entry[f"{arguments.part}_part"] = results.summary(seed=arguments.seed)
     merge_results(arguments.output / "results.json", "calibration", name, {**entry, **provenance(command)})
     if arguments.part:
@@ -147,7 +157,7 @@ def run(arguments: Arguments, command: str) -> dict[str, Any]:
     return entry
 
 
-def _results(model: Any, seen: Seen, dataset: Any) -> Any:
+def _results(model: Any, seen: Seen, dataset: Any, groups: np.ndarray) -> Any:
     """Turn what was seen into the figures' form, as the calibrated model answers."""
     import numpy as np
 
@@ -168,7 +178,7 @@ def _results(model: Any, seen: Seen, dataset: Any) -> Any:
         tuple(dataset["path"]),
         np.asarray(dataset["label"]),
         probabilities,
-        np.arange(len(probabilities)),
+        groups,
         logits=logits,
         answered=np.array([not passed_limits(each, model.refusal_limits) for each in measures]),
         prediction_sets=sets,

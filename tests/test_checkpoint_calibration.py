@@ -152,7 +152,9 @@ def test_the_script_from_end_to_end(tiny_model, tmp_path):
         str(tmp_path / "split.csv"),
     ]
     command += ["--model", str(tmp_path / "before"), "--output", str(tmp_path / "after"), "--dims", "6"]
-    command += ["--part", "test", "--foreign", str(tmp_path / "photos")]
+    table = ["file,group"] + [f"{name},{index // 8}" for index, name in enumerate(files)]  # two test fields each
+    (tmp_path / "groups.csv").write_text("\n".join(table) + "\n", encoding="utf-8")
+    command += ["--part", "test", "--foreign", str(tmp_path / "photos"), "--groups", str(tmp_path / "groups.csv")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     entry = json.loads((tmp_path / "after" / "results.json").read_text(encoding="utf-8"))["calibration"]["split"]
@@ -160,6 +162,16 @@ def test_the_script_from_end_to_end(tiny_model, tmp_path):
     assert entry["refusal"][str(tmp_path / "photos")]["refused"] == 1
     assert len(entry["scores"]) == 6 and "prediction_sets" in entry["test_part"]
     assert (tmp_path / "after" / "reliability.png").is_file()
+    by_group = entry["test_part"]["metrics"]["brier_score"]["interval"]
+    alone = subprocess.run(
+        [*command[:-2], "--output", str(tmp_path / "alone")], capture_output=True, text=True, check=False
+    )
+    assert alone.returncode == 0, alone.stderr[-2000:]
+    other = json.loads((tmp_path / "alone" / "results.json").read_text(encoding="utf-8"))["calibration"]["split"]
+    assert (
+        other["test_part"]["metrics"]["brier_score"]["value"] == entry["test_part"]["metrics"]["brier_score"]["value"]
+    )
+    assert other["test_part"]["metrics"]["brier_score"]["interval"] != by_group
     assert f"temperature {entry['temperature']:.4f}" in done.stdout and "photos" in done.stdout
     # Only the limits anew, in place: all else stays, in the file as in the record.
     config = json.loads((tmp_path / "after" / "config.json").read_text(encoding="utf-8"))
@@ -182,6 +194,13 @@ def test_the_script_from_end_to_end(tiny_model, tmp_path):
         asked = [*command, "--calibration-parts", *wrong]
         done = subprocess.run(asked, capture_output=True, text=True, check=False)
         assert done.returncode == 2 and f"calibration_parts are {' '.join(wrong) or 'none'}; give" in done.stderr
+    for wrong, told in (
+        (["--batch-size", "0"], "batch_size is 0; give at least 1"),
+        (["--dims", "80"], "36 training fields, too few for an in-distribution score of 80 dimensions; give at least"),
+    ):
+        done = subprocess.run([*command, *wrong], capture_output=True, text=True, check=False)
+        assert done.returncode == 2 and "Traceback" not in done.stderr
+        assert told in done.stderr.splitlines()[-1] and "Evaluating" not in done.stderr
     missing = subprocess.run(
         [*command, "--foreign", str(tmp_path / "none")], capture_output=True, text=True, check=False
     )

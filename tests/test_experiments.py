@@ -17,7 +17,15 @@ from PIL import Image
 from leuk_hf.data import load_smears
 from leuk_hf.errors import TrainingError
 from leuk_hf.experiment_jobs import run_experiments
-from leuk_hf.experiments import finished_entry, OTHER_LIGHT, Experiment, part_in, predictions_path, read_entries, run_experiment
+from leuk_hf.experiments import (
+    finished_entry,
+    OTHER_LIGHT,
+    Experiment,
+    part_in,
+    predictions_path,
+    read_entries,
+    run_experiment,
+)
 from leuk_hf.model import LeukDenseNet
 from leuk_hf.prediction import predict
 from leuk_hf.results import read_predictions

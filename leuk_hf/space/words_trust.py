@@ -33,7 +33,10 @@ TEXTS = {
             "Test fields show other places than those it learned from, but of the same slides and"
             " sessions. Other patients and laboratories are not in this figure."
         ),
-        "trust_protocol_reference": "Whole sessions at the microscope were left out of the training.",
+        "trust_protocol_reference": (
+            "A given table leaves out other styles of scale bar and the end of one scan: some of its test fields"
+            " are of sessions at the microscope that were left out whole, of the others' sessions it knows fields."
+        ),
         "trust_protocol_acquisition": "Whole sessions at the microscope were left out of the training.",
         "trust_recipes": "Of networks trained for comparison, not of the checkpoint in use; each column is a recipe.",
         "trust_recipe_epochs": "{recipe}, {epochs} epochs",
@@ -157,7 +160,10 @@ TEXTS = {
             "میدان‌های آزمون جاهای دیگری را نشان می‌دهند، ولی از همان لام‌ها و همان نشست‌های"
             " تصویربرداری. بیماران و آزمایشگاه‌های دیگر در این عدد نیستند."
         ),
-        "trust_protocol_reference": "نشست‌های کامل تصویربرداری از آموزش کنار گذاشته شده‌اند.",
+        "trust_protocol_reference": (
+            "جدولی معین سبک‌های دیگر خط مقیاس و پایان یک اسکن را کنار می‌گذارد: برخی میدان‌های آزمونش از نشست‌هایی‌اند"
+            " که کامل کنار گذاشته شدند، و از نشست‌های باقی میدان‌هایی را می‌شناسد."
+        ),
         "trust_protocol_acquisition": "نشست‌های کامل تصویربرداری از آموزش کنار گذاشته شده‌اند.",
         "trust_recipes": "دربارهٔ شبکه‌هایی که برای مقایسه آموزش دیده‌اند، نه مدل در حال استفاده؛ هر ستون یک شیوه است.",
         "trust_recipe_epochs": "{recipe}، {epochs} دوره",
