@@ -105,7 +105,7 @@ _CHECKS = (
         "The image is too small ({side} pixels at its shorter side), its cells have too little detail; give the"
         " original, not a reduced copy.", side=str(measures.side))),
     _Check("largest_elongation", "elongation", False, 1, lambda measures: Sentence(
-        "The image is {elongation} times as long as wide, so its cells would be squashed; crop it to one field.",
+        "The image is {elongation} times as long as wide; crop it to one field.",
         elongation=f"{measures.elongation:.1f}")),
     _Check("lowest_contrast", "contrast", True, 0.4, lambda measures: Sentence(
         "The image is nearly uniform; there is nothing to see.")),

@@ -18,9 +18,9 @@ from leuk_hf.data import load_smears
 from leuk_hf.errors import TrainingError
 from leuk_hf.experiment_jobs import run_experiments
 from leuk_hf.experiments import (
-    finished_entry,
     OTHER_LIGHT,
     Experiment,
+    finished_entry,
     part_in,
     predictions_path,
     read_entries,
