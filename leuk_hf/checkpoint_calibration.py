@@ -42,14 +42,15 @@ class Options:
 
     Args:
         dims: Of the in-distribution score's subspace; 0 keeps the energy.
-        share: Of usable fields that may be refused.
-        coverage: Of each class's prediction sets.
-        certainty: Share of draws of the calibration part in which the coverage is to hold; None: on average.
+        share: Of usable fields that may be refused, in (0, 0.5).
+        coverage: Of each class's prediction sets, in (0, 1).
+        certainty: Share of draws of the calibration part in which the coverage is to hold, in (0, 1); None: on
+            average.
         seed: Of the copies in another light.
         batch_size: Fields per forward pass.
 
     Raises:
-        ValueError: If batch_size is below 1 or dims below 0.
+        ValueError: If a value is out of its range.
     """
 
     dims: int = DEFAULT_DIMS
@@ -60,10 +61,14 @@ class Options:
     batch_size: int = 16
 
     def __post_init__(self) -> None:
-        if self.batch_size < 1:
-            raise ValueError(f"batch_size is {self.batch_size}; give at least 1")
-        if self.dims < 0:
-            raise ValueError(f"dims is {self.dims}; give at least 0")
+        for name, least in (("batch_size", 1), ("dims", 0), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is {getattr(self, name)}; give at least {least}")
+        if not 0 < self.share < 0.5:
+            raise ValueError(f"share is {self.share}; give a number above 0 and below 0.5")
+        for name, value in (("coverage", self.coverage), ("certainty", self.certainty)):
+            if value is not None and not 0 < value < 1:
+                raise ValueError(f"{name} is {value}; give a number above 0 and below 1")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

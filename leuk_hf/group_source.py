@@ -6,7 +6,6 @@ files is another split.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import re
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from datasets import Image as ImageFeature
 
 from leuk_hf.errors import DataError
 from leuk_hf.hub_files import download_file
+from leuk_hf.table_files import folders_hint, read_table
 
 TABLE_NAME = "groups.csv"  # in a repository
 HUB_NAME = r"[A-Za-z0-9][\w.\-]*/[A-Za-z0-9][\w.\-]*"  # owner/name
@@ -33,24 +33,10 @@ def read_groups(source: Path | str, dataset: Dataset, *, whole: bool = False) ->
         whole: The data set must have all files of a table from the Hub, because it is going to be split.
 
     Raises:
-        DataError: If the source is no such table, misses a field of the data set, or has two groups for one; or if it
-            is on the Hub and describes other files.
+        DataError: As `read_group_table`; or if the table misses a field of the data set, or is on the Hub and
+            describes other files.
     """
-    path = locate_groups(source)
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:  # spreadsheets put a mark in front
-            table = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{source} cannot be read as a group table ({error})") from error
-    if not table or not {"file", "group"} <= set(table[0]):
-        raise DataError(
-            f"{source} is no group table: it needs the columns file and group, separated by commas, and has"
-            f" {', '.join(str(name) for name in (table[0] if table else ())) or 'none'}"
-        )
-    by_file: dict[str, dict[str, str]] = {}
-    for row in table:
-        if by_file.setdefault(row["file"], row)["group"] != row["group"]:
-            raise DataError(f"{source} puts {row['file']} into two groups; keep one row for it")
+    by_file = read_group_table(source)
     if _hub_place(source) and (found := differences(by_file, dataset, whole=whole)):
         raise DataError(
             f"{source} describes other files than this data set has: {found}; get the files that it was made of, or"
@@ -58,13 +44,32 @@ def read_groups(source: Path | str, dataset: Dataset, *, whole: bool = False) ->
         )
     if missing := [name for name in dataset["path"] if name not in by_file]:
         raise DataError(
-            f"{source} has no row for {len(missing)} fields of the data set, for one {missing[0]}; make it anew with"
-            " scripts/prepare_data.py"
+            f"{source} has no row for {len(missing)} fields of the data set, for one {missing[0]}"
+            + (folders_hint(by_file) or "; make it anew with scripts/prepare_data.py")
         )
     rows = [by_file[name] for name in dataset["path"]]
     if empty := [row["file"] for row in rows if not row["group"]]:
         raise DataError(f"{source} has no group for {len(empty)} fields of the data set, for one {empty[0]}")
     return rows
+
+
+def read_group_table(source: Path | str) -> dict[str, dict[str, str]]:
+    """Read a group table without its data set, which tells its mistakes before any image is looked at.
+
+    Args:
+        source: As for `locate_groups`.
+
+    Returns:
+        File -> row.
+
+    Raises:
+        DataError: If the source is no such table, or puts a file into two groups.
+    """
+    by_file: dict[str, dict[str, str]] = {}
+    for row in read_table(locate_groups(source), ("file", "group"), "group", name=source):
+        if by_file.setdefault(row["file"], row)["group"] != row["group"]:
+            raise DataError(f"{source} puts {row['file']} into two groups; keep one row for it")
+    return by_file
 
 
 def locate_groups(source: Path | str) -> Path:

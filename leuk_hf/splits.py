@@ -19,6 +19,7 @@ from datasets import Dataset
 from leuk_hf.data import class_names_of
 from leuk_hf.errors import DataError
 from leuk_hf.files import replacing
+from leuk_hf.table_files import check_labels, folders_hint, read_table
 
 PARTS = ("train", "validation", "calibration", "test")
 PROTOCOLS = ("random", "grouped", "acquisition")
@@ -267,6 +268,36 @@ def write_split(path: Path, dataset: Dataset, parts: dict[str, np.ndarray]) -> N
         writer.writerows([paths[row], names[labels[row]], part_of[row]] for row in sorted(part_of))
 
 
+def read_split_table(path: Path | str, *needed: str) -> dict[str, dict[str, str]]:
+    """Read a split table without its data set, which tells its mistakes before any image is looked at.
+
+    Args:
+        path: CSV with the columns file and split.
+        *needed: Parts that it must have.
+
+    Returns:
+        File -> row.
+
+    Raises:
+        DataError: If the file is no such table, names a file twice or an unknown part, or lacks a needed one.
+    """
+    rows: dict[str, dict[str, str]] = {}
+    known = (*PARTS, GAP)
+    for row in read_table(path, ("file", "split"), "split"):
+        file, part = row["file"], row["split"]
+        if part not in known:
+            what = f"into {part!r}" if part else "into no part"
+            raise DataError(f"{path} puts {file!r} {what}; the parts are {', '.join(known)}")
+        if (other := rows.setdefault(file, row)) is not row:
+            parts = "" if other["split"] == part else f", into {other['split']} and into {part}"
+            raise DataError(f"{path} has two rows for {file!r}{parts}; keep one")
+    parts_there = {row["split"] for row in rows.values()}
+    if missing := [part for part in needed if part not in parts_there]:
+        there = ", ".join(part for part in known if part in parts_there)
+        raise DataError(f"{path} has no part {missing[0]!r}; it has {there}")
+    return rows
+
+
 def read_split(path: Path | str, dataset: Dataset, part: str) -> np.ndarray:
     """Find the rows of one part of a split written by `write_split`.
 
@@ -279,18 +310,14 @@ def read_split(path: Path | str, dataset: Dataset, part: str) -> np.ndarray:
         Sorted row indices.
 
     Raises:
-        DataError: If the file is no such table, has no such part, or names files the data set lacks.
+        DataError: As `read_split_table`; or if the part names files that the data set lacks, or the table has a column
+            label that contradicts the data set.
     """
-    try:
-        with Path(path).open(encoding="utf-8", newline="") as file:
-            rows = [row for row in csv.DictReader(file) if {"file", "split"} <= set(row)]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} cannot be read as a split table ({error})") from error
-    wanted = {row["file"] for row in rows if row["split"] == part}
-    if not wanted:
-        parts = sorted({row["split"] or "" for row in rows})
-        raise DataError(f"{path} has no part {part!r}; it has {', '.join(parts) or 'no columns file and split'}")
+    rows = read_split_table(path, part)
+    wanted = {file for file, row in rows.items() if row["split"] == part}
     index_of = {name: index for index, name in enumerate(dataset["path"])}
     if missing := sorted(wanted - set(index_of)):
-        raise DataError(f"{len(missing)} files of {path} are not in the data set, for one {missing[0]}")
+        hint = folders_hint(missing)
+        raise DataError(f"{len(missing)} files of {path} are not in the data set, for one {missing[0]}{hint}")
+    check_labels(path, rows, dataset)
     return np.array(sorted(index_of[name] for name in wanted), dtype=np.int64)

@@ -62,7 +62,8 @@ class TrainConfig:
             acquisition (whole sessions are tested). Only its name counts where split is given.
         fold: Part of the data that is tested, from 0.
         split: Split table of your own instead (CSV with the columns file and split: train, test and, if it has them,
-            validation and calibration); what it lacks is cut out of train, by whole groups.
+            validation and calibration); what it lacks is cut out of train, by whole groups; groups with tested fields
+            are nowhere else.
         groups: Group table of scripts/prepare_data.py; one on the Hub, as owner/name or owner/name@revision; or your
             own CSV with the columns file and group (such as the patient); empty: made at the start, unless the
             protocol is random.

@@ -31,7 +31,8 @@ class Arguments:
         seeds: Of each row; a verdict needs at least two.
         num_epochs: Epochs of each run; empty: those of leuk_hf/ablations.py.
         output: Folder of the runs.
-        record: Experiments file that is filled; beside it the table, with the ending .md.
+        record: Experiments file that is filled; beside it the table, with the ending .md; empty:
+            output/experiments.json.
         restart: Run the rows anew.
         jobs: Runs at a time; they share the cores.
         cache: Folder for the preprocessed fields and their leukocytes; empty: in the Hugging Face cache.
@@ -45,11 +46,16 @@ class Arguments:
     seeds: tuple[int, ...] = (0, 1)
     num_epochs: int | None = None
     output: Path = Path("runs/ablations")
-    record: Path = Path("runs/ablations/experiments.json")
+    record: Path | None = None
     restart: bool = False
     jobs: int = 1
     cache: Path | None = None
     smoke: bool = False
+
+    @property
+    def filled(self) -> Path:
+        """The experiments file."""
+        return self.record or self.output / "experiments.json"
 
 
 def run(arguments: Arguments, command: str) -> tuple[str, dict[str, str]]:
@@ -58,7 +64,9 @@ def run(arguments: Arguments, command: str) -> tuple[str, dict[str, str]]:
     from leuk_hf.experiment_jobs import run_experiments
     from leuk_hf.experiments import read_entries
     from leuk_hf.files import write_text
+    from leuk_hf.group_source import read_group_table
     from leuk_hf.protocol_tables import value_of
+    from leuk_hf.splits import read_split_table
     from leuk_hf.training_config import DEFAULT, smoke_config
 
     base = dict(ablations.BASE)
@@ -77,17 +85,20 @@ def run(arguments: Arguments, command: str) -> tuple[str, dict[str, str]]:
         base=base,
     )
     experiments = plan(only=arguments.only)
-    before = read_entries(arguments.record)  # also refuses a file that is something else
-    ablations.check_record(arguments.record, before, plan(only=(ablations.REFERENCE,))[0].changes)
+    before = read_entries(arguments.filled)  # also refuses a file that is something else
+    ablations.check_record(arguments.filled, before, plan(only=(ablations.REFERENCE,))[0].changes)
+    read_split_table(arguments.split, "train", "test")
+    read_group_table(arguments.groups)
     if arguments.restart:
         for experiment in experiments:
             shutil.rmtree(experiment.folder(arguments.output), ignore_errors=True)
     failed = run_experiments(
-        experiments, arguments.output, arguments.record, jobs=arguments.jobs, command=command, progress=True
+        experiments, arguments.output, arguments.filled, jobs=arguments.jobs, command=command, progress=True
     )
-    after = read_entries(arguments.record)
+    after = read_entries(arguments.filled)
     text = ablations.ablation_table(list(after.values()))
-    write_text(arguments.record.with_suffix(".md"), f"# Ablations\n\n`{command}`\n\n{text}\n")
+    if after:
+        write_text(arguments.filled.with_suffix(".md"), f"# Ablations\n\n`{command}`\n\n{text}\n")
     for experiment in experiments:
         name = experiment.name
         if name in before and name in after and before[name] != after[name]:
@@ -112,8 +123,8 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         print("\nstopped; the same command goes on from here", file=sys.stderr)
         return 130
-    written = [str(path) for path in (parsed.record, parsed.record.with_suffix(".md")) if path.is_file()]
-    print(f"{text}\n\nwritten to {' and '.join(written)}")
+    if written := [str(path) for path in (parsed.filled, parsed.filled.with_suffix(".md")) if path.is_file()]:
+        print(f"{text}\n\nwritten to {' and '.join(written)}")
     for name, fault in failed.items():
         print(f"error: {name}: {fault}", file=sys.stderr)
     return 1 if failed else 0

@@ -96,6 +96,8 @@ def run(arguments: Arguments, command: str) -> dict[str, Any]:
         seed=arguments.seed,
         batch_size=arguments.batch_size,
     )
+    if arguments.fields < 0:
+        raise DataError(f"fields is {arguments.fields}; give at least 0")
     source = arguments.model or checkpoint_io.checkpoint_source()
     model = LeukDenseNet.from_pretrained(source)
     names = None if model.class_names == CLASS_NAMES else model.class_names

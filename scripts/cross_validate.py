@@ -78,8 +78,10 @@ def run(arguments: Arguments, command: str) -> tuple[str, dict[str, str]]:
     from leuk_hf.experiment_jobs import run_experiments
     from leuk_hf.experiments import read_entries
     from leuk_hf.files import write_text
+    from leuk_hf.group_source import read_group_table
     from leuk_hf.protocol_tables import OTHER_SESSIONS, comparison_text, runs_table
     from leuk_hf.provenance import provenance
+    from leuk_hf.splits import read_split_table
     from leuk_hf.training_config import RECIPES, smoke_config
 
     if unknown := [name for name in arguments.recipes if name not in RECIPES]:
@@ -113,7 +115,11 @@ def run(arguments: Arguments, command: str) -> tuple[str, dict[str, str]]:
         raise DataError('crepes is not installed; run: pip install -e ".[calibrate]", or give --no-calibrate')
     record = arguments.output / "experiments.json"
     results = arguments.results or arguments.output / "results.json"
-    check_results(results)  # before hours of training
+    # Before hours of training: a results file that cannot be filled, tables that cannot be read.
+    check_results(results)
+    read_group_table(arguments.groups)
+    if arguments.split is not None:
+        read_split_table(arguments.split, "train", "test")
     failed = run_experiments(
         experiments, arguments.output, record, jobs=arguments.jobs, command=command, progress=True
     )

@@ -120,6 +120,29 @@ def test_the_classifier_is_corrected_and_the_file_says_what_was_kept_with_the_mo
     np.testing.assert_allclose(again.described.logits, fitted.calibration[0].described.logits, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"batch_size": 0}, "batch_size is 0; give at least 1"),
+        ({"dims": -1}, "dims is -1; give at least 0"),
+        ({"seed": -1}, "seed is -1; give at least 0"),
+        *(
+            ({"share": share}, f"share is {share}; give a number above 0 and below 0.5")
+            for share in (0, 0.5, 2, np.nan)
+        ),
+        *(
+            ({"coverage": part}, f"coverage is {part}; give a number above 0 and below 1")
+            for part in (0, 1, 95, np.nan)
+        ),
+        *(({"certainty": part}, f"certainty is {part}; give a number above 0 and below 1") for part in (-1, 0, 1)),
+    ],
+)
+def test_options_out_of_range_are_told_at_once(wrong, told):
+    with pytest.raises(ValueError) as caught:
+        Options(**wrong)
+    assert str(caught.value) == told
+
+
 def test_relit_copies_are_reproducible_and_keep_the_cells():
     field = render_smear("Pre-B", seed=0, image_size=64)
     several = [np.asarray(relit(field, np.random.default_rng(seed))).astype(float) for seed in range(20)]
@@ -137,7 +160,9 @@ def test_the_script_from_end_to_end(tiny_model, tmp_path):
     tiny_model.save_pretrained(tmp_path / "before")
     files = sorted(path.relative_to(tmp_path / "smears").as_posix() for path in (tmp_path / "smears").rglob("*.png"))
     part = {0: "train", 1: "train", 2: "calibration", 3: "test"}
-    lines = ["file,label,split"] + [f"{name},x,{part[index % 4]}" for index, name in enumerate(files)]
+    lines = ["file,label,split"] + [
+        f"{name},{name.split('/')[0]},{part[index % 4]}" for index, name in enumerate(files)
+    ]
     (tmp_path / "split.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     (tmp_path / "photos").mkdir()
     for seed in range(3):
@@ -196,6 +221,10 @@ def test_the_script_from_end_to_end(tiny_model, tmp_path):
         assert done.returncode == 2 and f"calibration_parts are {' '.join(wrong) or 'none'}; give" in done.stderr
     for wrong, told in (
         (["--batch-size", "0"], "batch_size is 0; give at least 1"),
+        (["--share", "2", "--source", "nowhere"], "share is 2.0; give a number above 0 and below 0.5"),
+        (["--coverage", "95", "--source", "nowhere"], "coverage is 95.0; give a number above 0 and below 1"),
+        (["--certainty", "-1", "--source", "nowhere"], "certainty is -1.0; give a number above 0 and below 1"),
+        (["--fields", "-1", "--source", "nowhere"], "fields is -1; give at least 0"),
         (["--dims", "80"], "36 training fields, too few for an in-distribution score of 80 dimensions; give at least"),
     ):
         done = subprocess.run([*command, *wrong], capture_output=True, text=True, check=False)

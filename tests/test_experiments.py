@@ -2,6 +2,8 @@
 
 import csv
 import dataclasses
+import importlib.util
+import itertools
 import json
 import os
 import signal
@@ -222,6 +224,39 @@ def test_killed_and_started_again_it_goes_on(data, tmp_path):
     table = (tmp_path / "rows.md").read_text(encoding="utf-8")
     value = entry["figures"]["test"]["metrics"]["balanced_accuracy"]["value"]
     assert f"({value:.3f})" in table and "not known" in table and table.splitlines()[-1] in again.stdout
+
+
+@pytest.mark.parametrize("script", ["ablate.py", "cross_validate.py"])
+@pytest.mark.parametrize("option", ["--split", "--groups"])
+def test_a_table_that_is_missing_is_told_before_anything_runs(data, tmp_path, script, option):
+    tables = {"--split": str(data / "split.csv"), "--groups": str(data / "groups.csv")} | {option: "none.csv"}
+    command = [sys.executable, str(ROOT / "scripts" / script), "--source", str(data / "smears"), "--output",
+               str(tmp_path / "out"), "--smoke", *itertools.chain(*tables.items())]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 2 and not list(tmp_path.iterdir()) and done.stdout == ""
+    kind = {"--split": "split", "--groups": "group"}[option]
+    assert (
+        done.stderr.startswith(f"error: none.csv cannot be read as a {kind} table")
+        and len(done.stderr.strip().splitlines()) == 1
+    )
+
+
+def test_ablations_are_recorded_beside_their_runs(data, tmp_path, monkeypatch, capsys):
+    spec = importlib.util.spec_from_file_location("ablate", ROOT / "scripts" / "ablate.py")
+    script = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "ablate", script)
+    spec.loader.exec_module(script)
+    asked = script.Arguments("smears", Path("split.csv"), "groups.csv")
+    assert asked.filled == Path("runs/ablations/experiments.json")
+    assert dataclasses.replace(asked, output=Path("out")).filled == Path("out/experiments.json")
+    assert dataclasses.replace(asked, output=Path("out"), record=Path("rows.json")).filled == Path("rows.json")
+    monkeypatch.setattr("leuk_hf.experiment_jobs.run_experiments", lambda *_, **__: {"CLAHE, seed 0": "it broke"})
+    options = ["--source", "smears", "--split", str(data / "split.csv"), "--groups", str(data / "groups.csv"),
+               "--output", str(tmp_path / "out")]  # fmt: skip
+    assert script.main(options) == 1
+    printed = capsys.readouterr()
+    assert printed.out == "" and printed.err == "error: CLAHE, seed 0: it broke\n"
+    assert not list(tmp_path.iterdir())  # no table of nothing
 
 
 def test_cross_validation_mistakes_get_one_sentence(data, tmp_path):

@@ -227,6 +227,20 @@ def test_files_that_are_no_table_are_refused(tmp_path, content):
     assert_one_sentence(str(caught.value), "broken.csv", "group table")
 
 
+def test_a_table_with_semicolons_or_backslashes_is_told_so(tmp_path):
+    path = write_table(tmp_path / "own.csv", "file;group", ["a;1"])
+    with pytest.raises(DataError) as caught:
+        read_groups(path, dataset_of(2))
+    told = "needs the columns file and group, separated by commas, and has file;group; save it with commas instead of"
+    assert_one_sentence(str(caught.value), "own.csv is no group table", told)
+    dataset = dataset_of(2)
+    names = [name.replace("/", "\\") for name in dataset["path"]]
+    path = write_table(tmp_path / "own.csv", "file,group", [f"{name},1" for name in names])
+    with pytest.raises(DataError) as caught:
+        read_groups(path, dataset)
+    assert_one_sentence(str(caught.value), "no row for 2 fields", "; write folders with /, not with \\")
+
+
 def test_a_missing_table_is_named(tmp_path):
     for path in (tmp_path / "absent.csv", str(tmp_path)):
         with pytest.raises(DataError, match="cannot be read as a group table"):

@@ -25,6 +25,7 @@ from leuk_hf.model import LeukDenseNet
 from leuk_hf.preprocessing import Preprocessor
 from leuk_hf.segmenter_training import fit_segmenter, segmentation_loss
 from leuk_hf.split_table import parts_of_table
+from leuk_hf.splits import deal_groups
 from leuk_hf.synthetic import write_smears
 from leuk_hf.training import train
 from leuk_hf.training_config import RECIPES, smoke_config
@@ -319,6 +320,42 @@ def test_parts_that_the_table_has_stay(tmp_path, smears):
     parts = parts_of_table(tmp_path / "split.csv", dataset, list(range(48)), seed=0)
     assert parts["validation"].tolist() == [index for index in range(48) if index % 4 == 2]
     assert len(parts["calibration"]) and set(parts["calibration"] % 4) <= {0, 1}
+
+
+def test_what_is_cut_out_of_train_stays_what_it_was(tmp_path, smears):
+    dataset = load_smears(smears)
+    write_table(tmp_path / "split.csv", dataset, lambda index: "test" if index % 12 == 0 else "train")
+    groups = [index // 2 for index in range(len(dataset))]
+    parts = parts_of_table(tmp_path / "split.csv", dataset, groups, seed=0)
+    rows = [index for index in range(48) if index % 12 > 1]
+    labels, paths = np.asarray(dataset["label"])[rows], [dataset["path"][row] for row in rows]
+    bins, _ = deal_groups(labels, paths, [groups[row] for row in rows], 10, 0)
+    for name, chosen in (("validation", bins == 0), ("calibration", bins == 1), ("train", bins > 1)):
+        assert parts[name].tolist() == np.array(rows)[chosen].tolist()
+
+
+def test_tested_groups_are_in_no_other_part_of_a_table(tmp_path, smears):
+    dataset = load_smears(smears)
+    names = ["test", "validation", "calibration", "train"] + ["validation", "calibration"] + ["train"] * 6
+    write_table(tmp_path / "split.csv", dataset, lambda index: names[index % 12])
+    groups = [index // 4 for index in range(48)]  # the first of each class has a field in every part
+    parts = parts_of_table(tmp_path / "split.csv", dataset, groups, seed=0)
+    for name, places in (("test", {0}), ("validation", {4}), ("calibration", {5}), ("train", {6, 7, 8, 9, 10, 11})):
+        assert parts[name].tolist() == [index for index in range(48) if index % 12 in places]
+    with pytest.raises(DataError) as caught:  # all of validation and calibration is in tested groups
+        parts_of_table(tmp_path / "split.csv", dataset, [index % 12 // 6 for index in range(48)], seed=0)
+    assert str(caught.value).endswith(
+        "leaves no field for validation outside the groups that are tested; put more groups into its part validation"
+    )
+
+
+def test_a_part_with_unknown_files_is_not_taken_for_one_that_is_missing(tmp_path, smears):
+    dataset = load_smears(smears)
+    write_table(tmp_path / "split.csv", dataset, lambda index: "test" if index % 12 == 0 else "train")
+    with (tmp_path / "split.csv").open("a") as file:
+        file.write("elsewhere.png,validation\n")
+    with pytest.raises(DataError, match=r"1 files of .*split\.csv are not in the data set, for one elsewhere\.png"):
+        parts_of_table(tmp_path / "split.csv", dataset, list(range(48)), seed=0)
 
 
 def test_a_table_without_training_fields_is_refused(tmp_path, smears):

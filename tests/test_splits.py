@@ -20,6 +20,7 @@ from leuk_hf.splits import (
     count_folds,
     fingerprint,
     read_split,
+    read_split_table,
     split_by_acquisition,
     split_fields,
     split_fingerprint,
@@ -446,6 +447,80 @@ def test_files_that_are_no_split_are_refused(tmp_path, comma_set, content):
     with pytest.raises(DataError) as caught:
         read_split(tmp_path / "other.csv", comma_set, "test")
     assert_one_sentence(str(caught.value), "other.csv")
+
+
+def split_table(path, *rows, header="file,split", mark=""):
+    path.write_text(mark + "\n".join([header, *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+MISTAKEN_TABLES = {
+    "two parts": (["a,train", "b,test", "a,test"], "has two rows for 'a', into train and into test; keep one"),
+    "two parts, none of them asked for": (["a,train", "b,test", "a,gap"], "'a', into train and into gap; keep one"),
+    "twice": (["b,test", "a,train", "a,train"], "has two rows for 'a'; keep one"),
+    "unknown part": (
+        ["b,test", "a,val"], "puts 'a' into 'val'; the parts are train, validation, calibration, test, gap"
+    ),
+    "another case": (["b,test", "a,Train"], "puts 'a' into 'Train'; the parts are train,"),
+    "no part": (["b,test", "a,"], "puts 'a' into no part; the parts are train,"),
+    "part not there": (["a,gap", "b,train"], "has no part 'test'; it has train, gap"),
+    "no row": ([], "is a split table without a row"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", MISTAKEN_TABLES)
+def test_mistakes_in_a_split_table_are_told_without_its_data_set(tmp_path, kind):
+    rows, told = MISTAKEN_TABLES[kind]
+    with pytest.raises(DataError) as caught:
+        read_split_table(split_table(tmp_path / "own.csv", *rows), "test")
+    assert_one_sentence(str(caught.value), "own.csv", told)
+
+
+def test_columns_that_are_not_there_are_told_with_those_that_are(tmp_path):
+    for header, told in (
+        ("name,part", "it needs the columns file and split, separated by commas, and has name, part"),
+        ("file;label;split", "and has file;label;split; save it with commas instead of semicolons"),
+    ):
+        with pytest.raises(DataError) as caught:
+            read_split_table(split_table(tmp_path / "own.csv", "a", header=header))
+        assert_one_sentence(str(caught.value), "own.csv is no split table")
+        assert str(caught.value).endswith(told)
+
+
+def test_a_spreadsheets_split_table_is_read(tmp_path, comma_set):
+    rows = ["Benign/plain é.png,test", "elsewhere.png,train"]
+    path = split_table(tmp_path / "own.csv", *rows, mark="\ufeff")
+    assert read_split(path, comma_set, "test").tolist() == [2]
+    assert read_split_table(path, "train", "test") == {
+        "Benign/plain é.png": {"file": "Benign/plain é.png", "split": "test"},
+        "elsewhere.png": {"file": "elsewhere.png", "split": "train"},
+    }
+
+
+def test_backslashes_are_told(tmp_path, comma_set):
+    path = split_table(tmp_path / "own.csv", "Benign\\plain é.png,test")
+    with pytest.raises(DataError) as caught:
+        read_split(path, comma_set, "test")
+    assert_one_sentence(str(caught.value), "1 files of", r"for one Benign\plain é.png; write folders with /, not with")
+
+
+def test_labels_of_a_split_table_must_be_the_data_sets(tmp_path, comma_set):
+    other = comma_set.cast_column("label", ClassLabel(names=["Benign", "Early", "Pre", "Pro"]))
+    rows = ["Benign/plain é.png,Benign,test", "Early/plain é.png,{},train", "elsewhere.png,anything,train"]
+
+    def read(label, dataset=comma_set):
+        content = [row.format(label) for row in rows]
+        return read_split(split_table(tmp_path / "own.csv", *content, header="file,label,split"), dataset, "test")
+
+    for label in ("Early Pre-B", "Early", "[Malignant] early Pre-B", ""):  # folders' names count as their classes
+        assert read(label).tolist() == read(label, other).tolist() == [2]
+    for label in ("Pre-B", "x", "1"):
+        with pytest.raises(DataError) as caught:
+            read(label)
+        told = f"says that Early/plain é.png is {label}, and the data set that it is Early Pre-B; mend one of them"
+        assert_one_sentence(str(caught.value), "own.csv", told)
+    with pytest.raises(DataError, match="is Pre-B, and the data set that it is Early; mend"):
+        read("Pre-B", other)
 
 
 def test_counts_and_fingerprint_follow_the_rows(comma_set):
