@@ -17,8 +17,9 @@ from leuk_hf.data import class_names_of, load_smears, without_decoding
 from leuk_hf.errors import TrainingError
 from leuk_hf.field_cache import cached_fields
 from leuk_hf.files import write_json
+from leuk_hf.group_source import read_group_table
 from leuk_hf.leukocyte_labels import find_labels
-from leuk_hf.splits import write_split
+from leuk_hf.splits import read_split_table, write_split
 from leuk_hf.training_config import TrainConfig
 from leuk_hf.training_record import check_folder, check_record, doubts_of, remove_leftovers, start_record
 from leuk_hf.training_run import TrainingRun
@@ -56,6 +57,10 @@ def train(config: TrainConfig, *, command: str | None = None) -> dict[str, Any]:
     torch.backends.cudnn.deterministic = True
     names = None if not config.class_names else config.class_names
     with accelerator.local_main_process_first():  # one download, not one per process
+        if config.split is not None:  # tables are read before minutes are spent on images
+            read_split_table(config.split, "train", "test")
+        if config.groups is not None:
+            read_group_table(config.groups)
         dataset = load_smears(
             config.source,
             class_names=names,

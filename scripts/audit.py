@@ -136,11 +136,11 @@ def run(arguments: Arguments, command: str) -> str:
     from leuk_hf.data import class_names_of, load_smears, without_decoding
     from leuk_hf.evaluation import check_results, merge_results
     from leuk_hf.files import write_text
-    from leuk_hf.group_source import read_groups
+    from leuk_hf.group_source import read_group_table, read_groups
     from leuk_hf.labels import CLASS_NAMES
     from leuk_hf.plots import plot_audit
     from leuk_hf.provenance import provenance
-    from leuk_hf.splits import read_split
+    from leuk_hf.splits import read_split, read_split_table
 
     if arguments.num_fields < 0 or arguments.seed < 0 or arguments.batch_size < 1:
         raise DataError("num_fields and seed must be at least 0, batch_size at least 1")
@@ -152,7 +152,12 @@ def run(arguments: Arguments, command: str) -> str:
         require_forest()
     if unknown := sorted(set(arguments.rows) - set(BY_NAME)):
         raise DataError(f"there is no audit row {unknown[0]!r}; choose among: {'; '.join(BY_NAME)}")
-    # Before anything costs time: a folder that cannot be written, a results file that cannot be filled.
+    part = (arguments.part or "test") if arguments.split else "all"
+    # Before anything costs time: tables, a folder that cannot be written, a results file that cannot be filled.
+    if arguments.split:
+        read_split_table(arguments.split, part)
+    if arguments.groups is not None:
+        read_group_table(arguments.groups)
     if arguments.output.exists() and not arguments.output.is_dir():
         raise DataError(f"{arguments.output} is a file; give a folder as --output")
     arguments.output.mkdir(parents=True, exist_ok=True)
@@ -167,7 +172,6 @@ def run(arguments: Arguments, command: str) -> str:
         classifier = from_leuk(predictor)
         names = None if predictor.class_names == CLASS_NAMES else predictor.class_names
         source = str(arguments.model or checkpoint_source() or "shipped checkpoint")
-    part = (arguments.part or "test") if arguments.split else "all"
     everything = load_smears(
         arguments.source,
         class_names=names,

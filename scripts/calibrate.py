@@ -79,13 +79,13 @@ def run(arguments: Arguments, command: str) -> dict[str, Any]:
     from leuk_hf.data import load_smears
     from leuk_hf.errors import DataError
     from leuk_hf.evaluation import merge_results
-    from leuk_hf.group_source import read_groups
+    from leuk_hf.group_source import read_group_table, read_groups
     from leuk_hf.labels import CLASS_NAMES
     from leuk_hf.model import LeukDenseNet
     from leuk_hf.provenance import provenance
     from leuk_hf.seen_fields import see
     from leuk_hf.split_table import protocol_of_split
-    from leuk_hf.splits import read_split
+    from leuk_hf.splits import read_split, read_split_table
     from leuk_hf.torch_backend import TorchPredictor
 
     options = Options(
@@ -98,17 +98,21 @@ def run(arguments: Arguments, command: str) -> dict[str, Any]:
     )
     if arguments.fields < 0:
         raise DataError(f"fields is {arguments.fields}; give at least 0")
+    if not arguments.calibration_parts or {"train", arguments.part} & set(arguments.calibration_parts):
+        raise DataError(
+            f"calibration_parts are {' '.join(arguments.calibration_parts) or 'none'}; give at least one, neither"
+            " train nor the part that is evaluated"
+        )
+    # Tables are read before minutes are spent on images.
+    read_split_table(arguments.split, "train", *arguments.calibration_parts, *filter(None, [arguments.part]))
+    if arguments.groups is not None:
+        read_group_table(arguments.groups)
     source = arguments.model or checkpoint_io.checkpoint_source()
     model = LeukDenseNet.from_pretrained(source)
     names = None if model.class_names == CLASS_NAMES else model.class_names
     dataset = load_smears(arguments.source, class_names=names, progress=True)
     name = protocol_of_split(arguments.split)
     report = _report_of(source, name) if arguments.only_limits else None
-    if not arguments.calibration_parts or {"train", arguments.part} & set(arguments.calibration_parts):
-        raise DataError(
-            f"calibration_parts are {' '.join(arguments.calibration_parts) or 'none'}; give at least one, neither"
-            " train nor the part that is evaluated"
-        )
     held = [read_split(arguments.split, dataset, part) for part in dict.fromkeys(arguments.calibration_parts)]
     parts = {"train": read_split(arguments.split, dataset, "train"), "calibration": np.concatenate(held)}
     if arguments.fields and arguments.fields < len(parts["train"]):

@@ -82,11 +82,11 @@ def run(arguments: Arguments, command: str) -> tuple[str, dict]:
     from leuk_hf.backends import load_predictor
     from leuk_hf.data import load_smears
     from leuk_hf.evaluation import evaluate, merge_results, write_plots
-    from leuk_hf.group_source import read_groups
+    from leuk_hf.group_source import read_group_table, read_groups
     from leuk_hf.labels import CLASS_NAMES
     from leuk_hf.provenance import provenance
     from leuk_hf.results import write_predictions
-    from leuk_hf.splits import read_split
+    from leuk_hf.splits import read_split, read_split_table
 
     if arguments.batch_size < 1:
         raise DataError(f"batch_size is {arguments.batch_size}; give at least 1")
@@ -95,6 +95,11 @@ def run(arguments: Arguments, command: str) -> tuple[str, dict]:
     if arguments.part and not arguments.split:
         raise DataError(f"part {arguments.part!r} needs the --split table that defines it")
     part = (arguments.part or "test") if arguments.split else "all"
+    # Tables are read before minutes are spent on images.
+    if arguments.split:
+        read_split_table(arguments.split, part)
+    if arguments.groups is not None:
+        read_group_table(arguments.groups)
     predictor = load_predictor(arguments.model, revision=arguments.revision)
     names = None if predictor.class_names == CLASS_NAMES else predictor.class_names
     left_out = classes_left_out(arguments.without, predictor.class_names)

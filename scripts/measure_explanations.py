@@ -88,17 +88,22 @@ def run(arguments: Arguments, command: str) -> str:
     from leuk_hf.explanation_measurement import Plan, measure_explanations
     from leuk_hf.explanation_tables import explanations_text
     from leuk_hf.files import write_text
-    from leuk_hf.group_source import read_groups
+    from leuk_hf.group_source import read_group_table, read_groups
     from leuk_hf.journal import Journal
     from leuk_hf.labels import CLASS_NAMES
     from leuk_hf.provenance import provenance
-    from leuk_hf.splits import read_split
+    from leuk_hf.splits import read_split, read_split_table
 
     if arguments.per_class < 0 or arguments.seed < 0 or arguments.steps < 1 or arguments.randomisations < 0:
         raise DataError("per_class, seed and randomisations must be at least 0, steps at least 1")
     if arguments.part and not arguments.split:
         raise DataError(f"part {arguments.part!r} needs the --split table that defines it")
-    # Before anything costs time: a folder that cannot be written, a results file that cannot be filled.
+    part = (arguments.part or "test") if arguments.split else "all"
+    # Before anything costs time: tables, a folder that cannot be written, a results file that cannot be filled.
+    if arguments.split:
+        read_split_table(arguments.split, part)
+    if arguments.groups is not None:
+        read_group_table(arguments.groups)
     if arguments.output.exists() and not arguments.output.is_dir():
         raise DataError(f"{arguments.output} is a file; give a folder as --output")
     results = arguments.results or arguments.output / "results.json"
@@ -108,7 +113,6 @@ def run(arguments: Arguments, command: str) -> str:
         methods_and_layers(predictor.torch_model().cam_layers, arguments.methods, arguments.layers)
     except ValueError as error:
         raise DataError(str(error)) from error
-    part = (arguments.part or "test") if arguments.split else "all"
     dataset = load_smears(
         arguments.source,
         class_names=None if predictor.class_names == CLASS_NAMES else predictor.class_names,

@@ -1210,6 +1210,11 @@ MISTAKES = {
     "no batch": (["{smears}", "--classifier", "{file}:classify", "--batch-size", "0"], "batch_size at least 1"),
     "output is a file": (["{smears}", "--classifier", "{file}:classify", "--output", "{file}"], "my_model.py"),
     "no split table": (["{smears}", "--classifier", "{file}:classify", "--split", "{tmp}/none.csv"], "none.csv"),
+    "split table before fields": (["{tmp}/nowhere", "--model", "{tmp}/none", "--split", "{tmp}/none.csv"], "none.csv"),
+    "group table before fields": (
+        ["{tmp}/nowhere", "--model", "{tmp}/none", "--groups", "{tmp}/none.csv"],
+        "none.csv",
+    ),
     "no group table": (["{smears}", "--classifier", "{file}:classify", "--groups", "{tmp}/none.csv"], "none.csv"),
     "no checkpoint": (["{smears}", "--model", "{tmp}/none"], "none"),
     "too few classes": (

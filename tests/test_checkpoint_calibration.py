@@ -230,6 +230,10 @@ def test_the_script_from_end_to_end(tiny_model, tmp_path):
         done = subprocess.run([*command, *wrong], capture_output=True, text=True, check=False)
         assert done.returncode == 2 and "Traceback" not in done.stderr
         assert told in done.stderr.splitlines()[-1] and "Evaluating" not in done.stderr
+    for option, kind in (("--split", "split"), ("--groups", "group")):
+        asked = [*command, "--source", "nowhere", option, str(tmp_path / "none.csv")]
+        done = subprocess.run(asked, capture_output=True, text=True, check=False)
+        assert done.returncode == 2 and f"none.csv cannot be read as a {kind} table" in done.stderr
     missing = subprocess.run(
         [*command, "--foreign", str(tmp_path / "none")], capture_output=True, text=True, check=False
     )

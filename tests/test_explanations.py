@@ -301,6 +301,8 @@ def test_the_script_measures_merges_and_goes_on(checkpoint, smear_folder, tmp_pa
         (["--layers", "top"], "there is no layer 'top'"),
         (["--steps", 0], "steps at least 1"),
         (["--part", "test"], "needs the --split table"),
+        (["--split", "none.csv", "--model", "./missing"], "none.csv cannot be read as a split table"),
+        (["--groups", "./none.csv", "--model", "./missing"], "none.csv cannot be read as a group table"),
         (["--model", "./missing"], "there is no folder ./missing"),
     ],
 )

@@ -161,6 +161,18 @@ def test_evaluate_refuses_classes_that_cannot_be_left_out(checkpoint, smear_fold
     assert len(done.stderr.strip().splitlines()) == 1 and not out.exists()
 
 
+def test_evaluate_reads_tables_before_fields(tmp_path):
+    table = tmp_path / "own.csv"
+    table.write_text("file,split\na.png,train\n", encoding="utf-8")
+    common = ("evaluate.py", "--source", tmp_path / "nowhere", "--output", tmp_path / "results")
+    for options, told in (
+        (["--split", table], "own.csv has no part 'test'; it has train"),
+        (["--groups", table], "own.csv is no group table: it needs the columns file and group"),
+    ):
+        done = run(*common, *options)
+        assert done.returncode == 2 and told in done.stderr and len(done.stderr.strip().splitlines()) == 1
+
+
 def test_evaluate_mistake_gets_one_sentence(checkpoint, tmp_path):
     out = tmp_path / "results"
     done = run("evaluate.py", "--model", checkpoint, "--source", tmp_path / "nowhere", "--output", out)
