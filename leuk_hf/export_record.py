@@ -15,6 +15,7 @@ from typing import Any
 from leuk_hf import checkpoint_io
 from leuk_hf.errors import CheckpointError
 from leuk_hf.hub_files import hash_on_hub, is_cached
+from leuk_hf.model_config import check_architecture
 
 RECORD_NAME = "export.json"
 ONNX_NAME = "model.onnx"
@@ -167,6 +168,9 @@ def find_export(source: str | Path | None, **download: Any) -> ExportRecord | No
     try:
         checkpoint_io.check_class_names(settings["class_names"])
         checkpoint_io.check_temperature(settings["temperature"])
+        check_architecture(
+            **{name: settings[name] for name in ("growth_rate", "block_config", "bn_size", "drop_rate")}
+        )
         layers = checkpoint_io.cam_layers_of(settings)
         # The two closed forms: the last dense block, and what is averaged for the logits.
         if content["map_layer"] not in (f"denseblock{len(settings['block_config'])}", layers[-1]):

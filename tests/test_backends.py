@@ -329,6 +329,8 @@ UNFIT = {
     "no number": (("temperature", "x"), "temperature is 'x'"),
     "classes": (("class_names", ["a", "b", "a", "c"]), "class_names has a name twice"),
     "other classes": (("class_names", ["a", "b", "c"]), "num_classes is 4"),
+    "no block": (("block_config", []), "block_config is []"),
+    "endless blocks": (("block_config", [10**9] * 4), "block_config is [1000000000"),
     "layer": (("cam_layer", "conv0"), "cam_layer is 'conv0'"),
     "no layer": (("cam_layer", ["x"]), "cam_layer is ['x']"),
 }
