@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from leuk_hf.backends import load_predictor
 from leuk_hf.errors import CheckpointError
 from leuk_hf.model import LeukDenseNet
 from leuk_hf.preprocessing import Preprocessor
@@ -262,6 +263,25 @@ def test_unknown_sources_get_one_sentence(source):
     with pytest.raises(CheckpointError) as error:
         LeukDenseNet.from_pretrained(source)
     one_line(error)
+
+
+def test_a_number_is_no_source():
+    with pytest.raises(CheckpointError) as error:
+        LeukDenseNet.from_pretrained(3)
+    assert one_line(error) == "3 is no name of a checkpoint; give a folder or a Hub id (owner/name)"
+
+
+def test_a_folder_has_no_revision(saved):
+    for load in (LeukDenseNet.from_pretrained, LeukDenseNet.from_imagenet, load_predictor):
+        for source in (saved, str(saved)):
+            with pytest.raises(CheckpointError) as error:
+                load(source, revision="v9")
+            said = one_line(error)
+            assert said == f"a revision (v9) belongs to a Hub id; {saved} is a folder; leave it out"
+    for load in (LeukDenseNet.from_pretrained, load_predictor):
+        with pytest.raises(CheckpointError) as error:
+            load(revision="v9")
+        assert "(v9) belongs to a Hub id; the shipped checkpoint (" in one_line(error)
 
 
 def test_a_file_is_not_a_checkpoint(saved):
