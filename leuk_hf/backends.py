@@ -138,10 +138,20 @@ def as_predictor(model: Predictor | LeukDenseNet) -> Predictor:
 
     Args:
         model: From `load_predictor` or `LeukDenseNet.from_pretrained`.
+
+    Raises:
+        TypeError: If it is neither.
     """
     if isinstance(model, Predictor):
         return model
+    from leuk_hf.network import DenseNetClassifier
     from leuk_hf.torch_backend import TorchPredictor
+
+    if not isinstance(model, DenseNetClassifier):
+        raise TypeError(
+            f"the model is of type {type(model).__name__}; give what load_predictor or LeukDenseNet.from_pretrained"
+            " gives, before the images"
+        )
 
     return TorchPredictor(model, precision="float32")
 
