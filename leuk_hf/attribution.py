@@ -49,8 +49,13 @@ def class_activation_maps(
         Detached, on the model's device.
 
     Raises:
+        TypeError: If pixel_values are no tensor.
         ValueError: If the layer has no closed form.
     """
+    if not isinstance(pixel_values, torch.Tensor):
+        raise TypeError(
+            f"pixel_values are of type {type(pixel_values).__name__}; give a torch tensor (torch.from_numpy)"
+        )
     model = network_of(model)
     parameter = next(model.parameters())
     with evaluating(model), torch.no_grad(), torch.autocast(parameter.device.type, enabled=False):

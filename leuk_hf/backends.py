@@ -19,7 +19,7 @@ import numpy as np
 
 from leuk_hf import checkpoint_io
 from leuk_hf.errors import CheckpointError, LeukError
-from leuk_hf.export_record import find_export
+from leuk_hf.export_record import UnusableRecordError, find_export
 from leuk_hf.field_checks import RefusalLimits
 from leuk_hf.image_io import ImageSource, load_image
 from leuk_hf.preprocessing import Preprocessor
@@ -138,10 +138,20 @@ def as_predictor(model: Predictor | LeukDenseNet) -> Predictor:
 
     Args:
         model: From `load_predictor` or `LeukDenseNet.from_pretrained`.
+
+    Raises:
+        TypeError: If it is neither.
     """
     if isinstance(model, Predictor):
         return model
+    from leuk_hf.network import DenseNetClassifier
     from leuk_hf.torch_backend import TorchPredictor
+
+    if not isinstance(model, DenseNetClassifier):
+        raise TypeError(
+            f"the model is of type {type(model).__name__}; give what load_predictor or LeukDenseNet.from_pretrained"
+            " gives, before the images"
+        )
 
     return TorchPredictor(model, precision="float32")
 
@@ -189,7 +199,13 @@ def load_predictor(
     if backend != "auto" and not _is_installed(backend):
         raise LeukError(f"{backend} is not installed; run: pip install {backend}")
     asked = [backend] if backend != "auto" else [name for name in BACKENDS[:-1] if _is_installed(name)]
-    record = find_export(source, **download)
+    try:
+        record = find_export(source, **download)
+    except UnusableRecordError as error:
+        if backend != "auto" or checkpoint_io.find(source, checkpoint_io.WEIGHTS_NAME, **download) is None:
+            raise
+        warnings.warn(f"{error}; torch is used instead", stacklevel=2)
+        return _load_torch(source, download, device, precision, num_threads)
     if record is None and backend != "auto":
         raise CheckpointError(
             f"{source or 'the shipped checkpoint'} holds no exported graph for {backend}; make one with:"

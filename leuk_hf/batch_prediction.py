@@ -28,6 +28,7 @@ from leuk_hf.errors import ImageError
 from leuk_hf.explanation import explain, heatmap_of
 from leuk_hf.image_encoding import encode_image
 from leuk_hf.image_io import FORMATS, MIN_SIDE, load_image, original_size
+from leuk_hf.input_files import fault_of_folder
 from leuk_hf.prediction import interpret, measures_of
 from leuk_hf.prediction_store import Batch, Row
 from leuk_hf.preprocessing import Preprocessor
@@ -181,6 +182,8 @@ class _Prepared:
 
 
 def _prepare(preprocessor: Preprocessor, name: str, gate: PixelGate) -> _Prepared | str:
+    if fault := fault_of_folder(name):
+        return fault
     try:
         side = preprocessor.sufficient_side
         with gate.holding(_count_pixels(name, reduce_to=side)):

@@ -64,10 +64,16 @@ def as_pixels(image: Image.Image | np.ndarray) -> np.ndarray:
     """Give an image as uint8 (H, W, 3).
 
     Raises:
+        TypeError: If it is neither image nor array, such as a path.
         ValueError: If it is no RGB image of at least one pixel.
     """
     if isinstance(image, Image.Image):
         image = np.asarray(image.convert("RGB"))
+    if not isinstance(image, np.ndarray):
+        raise TypeError(
+            f"an image of type {type(image).__name__} cannot be used here; give a PIL image or an array, a file by"
+            " leuk_hf.image_io.load_image"
+        )
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
         raise ValueError(f"an image is uint8 (H, W, 3) with at least one pixel, not {image.dtype} {image.shape}")
     return image

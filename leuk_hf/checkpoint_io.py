@@ -73,8 +73,10 @@ def locate(source: str | Path | None, name: str, **download: Any) -> Path:
         Where the file lies on this machine.
 
     Raises:
-        CheckpointError: If the folder, the file or the repository cannot be had.
+        CheckpointError: If the folder, the file or the repository cannot be had, or a folder is asked for a revision.
     """
+    if source is not None and not isinstance(source, (str, os.PathLike)):
+        raise CheckpointError(f"{source!r} is no name of a checkpoint; give a folder or a Hub id (owner/name)")
     if source is not None and not str(source).strip():
         raise CheckpointError("the checkpoint's name is empty; give a folder or a Hub id (owner/name)")
     try:
@@ -82,6 +84,9 @@ def locate(source: str | Path | None, name: str, **download: Any) -> Path:
         is_folder, exists = folder.is_dir(), folder.exists()
     except (OSError, RuntimeError, ValueError) as error:
         raise CheckpointError(f"{source} cannot be a folder ({one_line(error)}); check the path") from error
+    if is_folder and (revision := download.get("revision")):
+        shown = folder if source is not None else f"the shipped checkpoint ({folder})"
+        raise CheckpointError(f"a revision ({revision}) belongs to a Hub id; {shown} is a folder; leave it out")
     if is_folder:
         if not (folder / name).is_file():
             raise MissingFileError(f"{folder} has no {name}; give a folder written by save_pretrained")

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from leuk_hf import checkpoint_io
-from leuk_hf.errors import CheckpointError
+from leuk_hf.errors import CheckpointError, one_line
 from leuk_hf.hub_files import hash_on_hub, is_cached
+from leuk_hf.model_config import check_architecture
 
 RECORD_NAME = "export.json"
 ONNX_NAME = "model.onnx"
@@ -33,6 +34,10 @@ _KEYS = {
     "beside_weights": bool,
     "graphs": dict,
 }
+
+
+class UnusableRecordError(CheckpointError):
+    """There is an export.json, but it is damaged or of a newer leuk_hf; the weights beside it may be sound."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,23 +148,13 @@ def find_export(source: str | Path | None, **download: Any) -> ExportRecord | No
         **download: As for `checkpoint_io.locate`.
 
     Raises:
-        CheckpointError: If the source cannot be had, or its export.json cannot be used.
+        UnusableRecordError: If its export.json cannot be used.
+        CheckpointError: If the source cannot be had, or its config.json cannot be used.
     """
     path = checkpoint_io.find(source, RECORD_NAME, **download)
     if path is None:
         return None
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        schema = content["schema_version"]
-        if isinstance(schema, int) and schema > SCHEMA_VERSION:
-            raise CheckpointError(f"{path} has schema_version {schema}; upgrade leuk_hf")
-        for key, kind in _KEYS.items():
-            if not isinstance(content.get(key), kind):
-                raise ValueError(f"its {key} is {content.get(key)!r}")
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        if isinstance(error, CheckpointError):
-            raise
-        raise CheckpointError(f"{path} is no record of an export ({error}); export the model again") from error
+    content = _read(path)
     if source is not None and not Path(source).expanduser().is_dir() and path.parent.parent.name == "snapshots":
         download = {**download, "revision": path.parent.name}  # whatever is pushed meanwhile, one commit's files
     config = checkpoint_io.locate(source, checkpoint_io.CONFIG_NAME, **download)
@@ -167,17 +162,41 @@ def find_export(source: str | Path | None, **download: Any) -> ExportRecord | No
     try:
         checkpoint_io.check_class_names(settings["class_names"])
         checkpoint_io.check_temperature(settings["temperature"])
+        check_architecture(
+            **{name: settings[name] for name in ("growth_rate", "block_config", "bn_size", "drop_rate")}
+        )
         layers = checkpoint_io.cam_layers_of(settings)
         # The two closed forms: the last dense block, and what is averaged for the logits.
         if content["map_layer"] not in (f"denseblock{len(settings['block_config'])}", layers[-1]):
-            raise ValueError(f"the map_layer of {RECORD_NAME} is {content['map_layer']!r}")
+            raise UnusableRecordError(f"{path}: its map_layer is {content['map_layer']!r}; export the model again")
         if settings["cam_layer"] not in layers:
             raise ValueError(f"cam_layer is {settings['cam_layer']!r}")
     except KeyError as error:
         raise CheckpointError(f"{config} has no leuk_hf setting {error}; save the model again") from error
+    except UnusableRecordError:
+        raise
     except (ValueError, TypeError) as error:
         raise CheckpointError(f"{config}: {error}; export the model again") from error
     return ExportRecord(source, download, config.parent, settings, content)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UnusableRecordError(
+            f"{path} is no record of an export ({one_line(error)}); export the model again"
+        ) from error
+    if not isinstance(content, dict):
+        raise UnusableRecordError(f"{path} is no record of an export (it is no JSON object); export the model again")
+    schema = content.get("schema_version")
+    if isinstance(schema, int) and schema > SCHEMA_VERSION:
+        raise UnusableRecordError(f"{path} has schema_version {schema}; upgrade leuk_hf")
+    for key, kind in _KEYS.items():
+        if not isinstance(content.get(key), kind):
+            fault = f"its {key} is {content[key]!r}" if key in content else f"it has no {key}"
+            raise UnusableRecordError(f"{path} is no record of an export ({fault}); export the model again")
+    return content
 
 
 def settings_sha256(config: Path) -> str:

@@ -223,13 +223,22 @@ def limits_from(settings: dict[str, Any]) -> RefusalLimits:
         settings: Name -> number or None, all of them.
 
     Raises:
-        ValueError: If a name is missing or unknown, or a value no finite number.
+        ValueError: If a name is missing or unknown, a value no finite number, or limits are such that no image passes.
     """
     known = {field.name for field in dataclasses.fields(RefusalLimits)}
     if not isinstance(settings, dict) or set(settings) != known:
         differing = sorted(known ^ set(settings if isinstance(settings, dict) else ()))
         raise ValueError(f"missing or unknown refusal limits: {', '.join(differing)}")
-    return RefusalLimits(**settings)
+    limits = RefusalLimits(**settings)
+    for measure in ("leukocyte_diameter", "cell_size"):
+        lowest, highest = getattr(limits, f"lowest_{measure}"), getattr(limits, f"highest_{measure}")
+        if None not in (lowest, highest) and lowest > highest:
+            raise ValueError(
+                f"lowest_{measure} {lowest} is above highest_{measure} {highest}; no image passes both, mend one"
+            )
+    if limits.smallest_side is not None and limits.smallest_side < 0:
+        raise ValueError(f"smallest_side is {limits.smallest_side}; give a number of pixels of at least 0")
+    return limits
 
 
 def _outermost_kept(values: Sequence[float], tail: float, *, is_lowest: bool) -> float:

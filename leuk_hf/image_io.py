@@ -30,13 +30,15 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "GIF", "PPM", "JPEG2000")
 SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".ppm", ".jp2", ".j2k"}
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".tif", ".tiff", ".bmp", ".webp", ".gif"}
+    | {".ppm", ".pgm", ".pbm", ".jp2", ".j2k"}
 )
 MAX_PIXELS = 64_000_000  # the largest microscope cameras; 192 MB as RGB
 MAX_BYTES = 512 * 2**20
 MIN_SIDE = 16  # below this no cell has a shape
 _ORIGINAL_SIZE = "leuk_hf.original_size"  # in `info`: the size before reducing, and the one after it
 _BAND_ROWS = 256
+_LEAST_HIGHEST = 65536 // 8  # of 16-bit values; the glass of any smear that is lit is brighter
 _ON_ITS_SIDE = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 
 
@@ -56,7 +58,8 @@ def load_image(source: ImageSource, *, name: str | None = None, reduce_to: int |
 
     Raises:
         ImageError: If the source is missing, a folder, empty, not an image, truncated, animated, below
-            `MIN_SIDE` or above `MAX_PIXELS`, or an array of another type or shape.
+            `MIN_SIDE` or above `MAX_PIXELS`, of 16 bits with less than an eighth of their range, or an array of
+            another type or shape.
         ValueError: If reduce_to is below `MIN_SIDE`.
     """
     if reduce_to is not None and reduce_to < MIN_SIDE:
@@ -187,7 +190,10 @@ def _decode(image: Image.Image, name: str, reduce_to: int | None, *, is_ours: bo
             )
         # Not of the caller's own image, which would stay small.
         drafted = image.draft(None, (reduce_to, reduce_to)) if reduce_to is not None and is_ours else None
+        is_deep = _is_16_bit_colour(image)
         image.load()
+        if is_deep and (high_byte := max(highest for _, highest in image.getextrema()[:3])):
+            _check_levels(high_byte * 256 + 255, name)
         if drafted is not None:
             image = _fill_frame(image, drafted[1][2:])
         if image.getexif().get(ExifTags.Base.Orientation) in _ON_ITS_SIDE:
@@ -263,11 +269,31 @@ def _to_8_bit(grey: np.ndarray, name: str) -> np.ndarray:
         full_scale = 255.0
     else:
         full_scale = 65535.0
+    if full_scale > 255:
+        _check_levels(round(high), name)
     scaled = np.empty(grey.shape, dtype=np.uint8)
     for top in range(0, len(grey), _BAND_ROWS):
         band = slice(top, top + _BAND_ROWS)
         scaled[band] = np.round(grey[band].astype(np.float64) * (255.0 / full_scale))
     return scaled
+
+
+def _is_16_bit_colour(image: Image.Image) -> bool:
+    """Tell whether a file, not decoded yet, has more levels than Pillow will give, which keeps the high byte."""
+    return image.mode in ("RGB", "RGBA") and any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))
+
+
+def _check_levels(highest: int, name: str) -> None:
+    """Refuse 12-bit values in a 16-bit file: scaled down they are black, and how bright they were meant is a guess."""
+    if 0 < highest < _LEAST_HIGHEST:
+        raise ImageError(
+            Sentence(
+                "{name} uses only the lowest {most} of 65536 levels; spread them over the full range and save it as"
+                " 8-bit PNG",
+                name=name,
+                most=highest + 1,
+            )
+        )
 
 
 def _reason(error: Exception) -> str:

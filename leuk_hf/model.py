@@ -28,7 +28,7 @@ from leuk_hf.hub_cards import marked
 from leuk_hf.hub_weights import adapt_push
 from leuk_hf.image_io import ImageSource, load_image
 from leuk_hf.model_card import render_model_card
-from leuk_hf.model_config import IMAGENET_REPOSITORY, config_of
+from leuk_hf.model_config import IMAGENET_REPOSITORY, check_kinds, config_of
 from leuk_hf.network import DenseNetClassifier
 
 _STEM = "features.conv0.weight"
@@ -176,7 +176,7 @@ class LeukDenseNet(
 
         Raises:
             CheckpointError: One sentence on what is wrong with the checkpoint and what to do.
-            TypeError: If a setting is unknown.
+            TypeError: If a setting is unknown, or preprocessor or refusal_limits of another class.
         """
         download = {
             "revision": revision,
@@ -190,6 +190,7 @@ class LeukDenseNet(
         known = set(inspect.signature(cls.__init__).parameters) - {"self"}
         if unknown := sorted(set(settings) - known):
             raise TypeError(f"unknown setting {unknown[0]!r}; known are {', '.join(sorted(known))}")
+        check_kinds(settings)
         stored = checkpoint_io.read_config(path)
         if differing := sorted(known ^ set(stored)):
             raise CheckpointError(f"{path}: missing or unknown leuk_hf settings: {', '.join(differing)}")

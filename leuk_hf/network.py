@@ -19,6 +19,7 @@ from leuk_hf.field_checks import RefusalLimits
 from leuk_hf.in_distribution import InDistribution
 from leuk_hf.labels import CLASS_NAMES
 from leuk_hf.leukocyte_view import NUM_CHANNELS_IN_COLOUR, LeukocyteNetwork, LeukocytePool, erase_background, opacity
+from leuk_hf.model_config import check_architecture, check_kinds
 from leuk_hf.preprocessing import Preprocessor
 
 
@@ -41,12 +42,13 @@ class DenseNetClassifier(nn.Module):
             (`leuk_hf.conformal`); empty: not fitted.
         refusal_limits: Beyond which an image is refused (`leuk_hf.field_checks`).
         in_distribution_dims: Dimensions of the fitted score of `leuk_hf.in_distribution`; 0: not fitted.
-        growth_rate: Channels added by each dense layer.
-        block_config: Dense layers in each block.
-        bn_size: Bottleneck width, in growth rates.
+        growth_rate: Channels added by each dense layer, up to 128.
+        block_config: Dense layers in each block: up to 64 in up to 6.
+        bn_size: Bottleneck width, in growth rates, up to 16.
         drop_rate: Dropout before the classifier, in [0, 1).
 
     Raises:
+        TypeError: If preprocessor or refusal_limits is of another class.
         ValueError: If a setting is outside its range.
     """
 
@@ -74,6 +76,8 @@ class DenseNetClassifier(nn.Module):
         drop_rate: float = 0.0,
     ) -> None:
         super().__init__()
+        check_kinds({"preprocessor": preprocessor, "refusal_limits": refusal_limits})
+        check_architecture(growth_rate=growth_rate, block_config=block_config, bn_size=bn_size, drop_rate=drop_rate)
         self.class_names = checkpoint_io.check_class_names(class_names)
         self.temperature = checkpoint_io.check_temperature(temperature)
         self.preprocessor = preprocessor

@@ -81,10 +81,11 @@ def predict(
 
     Raises:
         ImageError: If an image cannot be used; use `load_image` first to handle images one by one.
-        ValueError: If batch_size is below 1.
+        TypeError: If model is no model, such as a folder's name.
+        ValueError: If batch_size is no whole number of at least 1.
     """
-    if batch_size < 1:
-        raise ValueError(f"batch_size is {batch_size}; give at least 1")
+    if not isinstance(batch_size, int) or batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size!r}; give a whole number of at least 1")
     predictor = as_predictor(model)
     predictions: list[Prediction] = []
     for batch in in_batches(_one_by_one(images, predictor.preprocessor.sufficient_side), batch_size):

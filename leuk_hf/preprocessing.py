@@ -27,7 +27,16 @@ _RESAMPLING = {
     "lanczos": Image.Resampling.LANCZOS,
 }
 _REDUCING_GAP = 3
+# Nothing that is sensible lies beyond these, and memory goes by them.
+_LARGEST_IMAGE_SIZE = 2048
+_MOST_TILES = 64
+_SMALLEST_STD = 1e-3  # a quarter of one of 255 levels; below it pixel_values overflow
 _ANNOTATION_SIDE = 896  # twice the edge of the copy that annotation is looked for in
+
+
+def is_whole(value: object, least: int, most: int) -> bool:
+    """Tell whether something is a whole number in a range, and no truth value."""
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,13 +44,13 @@ class Preprocessor:
     """Every parameter between an RGB image and pixel_values; part of a checkpoint's config.
 
     Args:
-        image_size: Edge of the square given to the network, in pixels, at least 32.
+        image_size: Edge of the square given to the network, in pixels, from 32 to 2048.
         mean: Per channel, RGB, of values in [0, 1].
-        std: Per channel, RGB, of values in [0, 1], positive.
+        std: Per channel, RGB, of values in [0, 1], at least 0.001.
         interpolation: "nearest", "bilinear", "bicubic" or "lanczos", with antialiasing when shrinking.
         clahe: Whether to equalise contrast (Zuiderveld, Graphics Gems IV, 1994) on L of LAB.
         clahe_clip_limit: Contrast limit of CLAHE, positive; 1 is nearly none.
-        clahe_tiles: CLAHE works on this many by this many tiles, at least 1.
+        clahe_tiles: CLAHE works on this many by this many tiles, from 1 to 64.
         annotation_removal: Whether to paint over scale bars and labels first (`remove_annotation`).
 
     Raises:
@@ -61,21 +70,25 @@ class Preprocessor:
         # JSON has no tuples.
         object.__setattr__(self, "mean", tuple(float(value) for value in self.mean))
         object.__setattr__(self, "std", tuple(float(value) for value in self.std))
-        if not isinstance(self.image_size, int) or self.image_size < 32:
-            raise ValueError(f"image_size is {self.image_size!r}; give a whole number of at least 32")
+        if not is_whole(self.image_size, 32, _LARGEST_IMAGE_SIZE):
+            raise ValueError(
+                f"image_size is {self.image_size!r}; give a whole number from 32 to {_LARGEST_IMAGE_SIZE}"
+            )
         if (
             len(self.mean) != 3
             or len(self.std) != 3
-            or min(self.std) <= 0
+            or min(self.std) < _SMALLEST_STD
             or not np.isfinite([*self.mean, *self.std]).all()
         ):
-            raise ValueError(f"mean {self.mean} and std {self.std} need three finite values each, std positive")
+            raise ValueError(
+                f"mean {self.mean} and std {self.std} need three finite values each, std at least {_SMALLEST_STD}"
+            )
         if self.interpolation not in _RESAMPLING:
             raise ValueError(f"interpolation is {self.interpolation!r}; choose one of {', '.join(_RESAMPLING)}")
-        if not self.clahe_clip_limit > 0 or not isinstance(self.clahe_tiles, int) or self.clahe_tiles < 1:
-            raise ValueError(
-                f"clahe_clip_limit {self.clahe_clip_limit!r} and clahe_tiles {self.clahe_tiles!r} must be positive"
-            )
+        if not self.clahe_clip_limit > 0:
+            raise ValueError(f"clahe_clip_limit is {self.clahe_clip_limit!r}; give a positive number")
+        if not is_whole(self.clahe_tiles, 1, _MOST_TILES):
+            raise ValueError(f"clahe_tiles is {self.clahe_tiles!r}; give a whole number from 1 to {_MOST_TILES}")
 
     @property
     def sufficient_side(self) -> int:

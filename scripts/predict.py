@@ -19,6 +19,7 @@ import itertools
 import json
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -121,7 +122,8 @@ def run(arguments: Arguments, processes: Processes) -> int:
     is_main = processes.index == 0
     if processes.count > 1 and output is None:
         raise LeukError("several processes cannot share standard output; give --jsonl FILE or --csv FILE")
-    files = find_inputs(arguments.paths, sys.stdin) if is_main else iter(())
+    left_out: Counter[str] = Counter()
+    files = find_inputs(arguments.paths, sys.stdin, left_out=left_out) if is_main else iter(())
     first = list(itertools.islice(files, 1))
     if is_main and not first:
         raise LeukError("no images given; name files, folders or globs, or - for a list on standard input")
@@ -140,6 +142,8 @@ def run(arguments: Arguments, processes: Processes) -> int:
         if is_main:
             store.begin(identity, itertools.chain(first, files), restart=arguments.restart)
             print(f"backend: {predictor.description}", file=sys.stderr)
+            for path, count in left_out.items():
+                print(left_out_line(path, count), file=sys.stderr)
         processes.wait()
         store.check(identity)
         failed = answer(arguments, processes, predictor, store, overlays)
@@ -147,6 +151,13 @@ def run(arguments: Arguments, processes: Processes) -> int:
             store.remove()
         processes.wait()
     return failed
+
+
+def left_out_line(folder: str, count: int) -> str:
+    """Say how many files of a folder are passed over."""
+    if count == 1:
+        return f"1 file in {folder} is no image by its name and was left out"
+    return f"{count} files in {folder} are no images by their names and were left out"
 
 
 @contextlib.contextmanager

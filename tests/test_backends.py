@@ -318,8 +318,10 @@ def test_a_damaged_graph_is_one_sentence(exported, tmp_path, backend):
 
 RECORDS = {
     "not JSON": ("{", "is no record of an export"),
-    "a list": ("[]", "is no record of an export"),
-    "incomplete": ('{"schema_version": 1}', "its identity is None"),
+    "a list": ("[]", "is no record of an export (it is no JSON object)"),
+    "nothing": ("{}", "is no record of an export (it has no schema_version)"),
+    "incomplete": ('{"schema_version": 1}', "it has no identity"),
+    "another type": ('{"schema_version": "1"}', "its schema_version is '1'"),
     "newer": ('{"schema_version": 9}', "upgrade leuk_hf"),
 }
 
@@ -329,6 +331,8 @@ UNFIT = {
     "no number": (("temperature", "x"), "temperature is 'x'"),
     "classes": (("class_names", ["a", "b", "a", "c"]), "class_names has a name twice"),
     "other classes": (("class_names", ["a", "b", "c"]), "num_classes is 4"),
+    "no block": (("block_config", []), "block_config is []"),
+    "endless blocks": (("block_config", [10**9] * 4), "block_config is [1000000000"),
     "layer": (("cam_layer", "conv0"), "cam_layer is 'conv0'"),
     "no layer": (("cam_layer", ["x"]), "cam_layer is ['x']"),
 }
@@ -389,10 +393,27 @@ def test_weights_that_changed_on_the_hub_are_not_used(both):
 def test_a_bad_record_is_one_sentence(both, fault):
     text, expected = RECORDS[fault]
     (both / "export.json").write_text(text)
+    with pytest.warns(UserWarning) as warned:
+        assert load_predictor(both).backend == "torch"
+    assert [expected in str(each.message) and "torch is used instead" in str(each.message) for each in warned] == [
+        True
+    ]
+    assert load_predictor(both, backend="torch").backend == "torch"
+    for backend in EXPORTED:
+        with pytest.raises(CheckpointError) as error:
+            load_predictor(both, backend=backend)
+        assert expected in one_line(error)
+    (both / "model.safetensors").unlink()
     with pytest.raises(CheckpointError) as error:
         load_predictor(both)
     assert expected in one_line(error)
-    assert load_predictor(both, backend="torch").backend == "torch"
+
+
+def test_a_record_of_another_layer_is_unusable(both):
+    record = json.loads((both / "export.json").read_text())
+    (both / "export.json").write_text(json.dumps(record | {"map_layer": "conv0"}))
+    with pytest.warns(UserWarning, match="its map_layer is 'conv0'; export the model again; torch is used instead"):
+        assert load_predictor(both).backend == "torch"
 
 
 WRONG = {

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +87,49 @@ def test_folders_do_not_follow_links_in_a_circle(fields, tmp_path):
     (tmp_path / "top" / "link.png").symlink_to(fields / "a.png")
     found = [Path(name).name for name in find_inputs([str(tmp_path / "top")], [])]
     assert found == ["x.png", "y.jpg", "link.png"]
+
+
+def test_what_is_no_image_by_its_name_is_counted(fields, tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in ("notes.txt", "in/a.doc", "in/.hidden", "in/x.jfif", "y.PGM"):
+        (tmp_path / name).write_text("")
+    left_out = Counter()
+    found = list(find_inputs([str(fields), str(tmp_path), str(tmp_path / "notes.txt")], [], left_out=left_out))
+    assert left_out == {str(fields): 1, str(tmp_path): 3}
+    assert found[-3:] == [str(tmp_path / name) for name in ("in/x.jfif", "y.PGM", "notes.txt")]
+
+
+@pytest.mark.parametrize("suffix", [".jfif", ".mpo", ".pgm", ".pbm"])
+def test_less_known_suffixes_are_read(tmp_path, suffix):
+    field = render_smear("Pre-B", seed=0, image_size=48)
+    {".pgm": field.convert("L"), ".pbm": field.convert("1")}.get(suffix, field).save(tmp_path / f"field{suffix}")
+    (found,) = find_inputs([str(tmp_path)], [])
+    assert load_image(found).size == (48, 48)
+
+
+def test_folders_without_images_say_so(tiny_model, tmp_path):
+    for name in ("empty", "nested/deep/deeper", "full"):
+        (tmp_path / name).mkdir(parents=True)
+    render_smear("Pre-B", seed=0, image_size=48).save(tmp_path / "full" / "a.png")
+    given = [str(tmp_path / name) for name in ("empty", "nested")]
+    names = [*find_inputs([*given, "-"], [str(tmp_path / "full")])]
+    rows = all_rows(as_predictor(tiny_model), tmp_path, names)
+    expected = [*(f"{path} holds no image" for path in given), f"{tmp_path / 'full'} is a folder; give an image file"]
+    assert [row["error"] for row in rows] == expected
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
+def test_a_link_to_an_image_that_is_gone_has_a_row(tiny_model, tmp_path):
+    folder = tmp_path / "links"
+    folder.mkdir()
+    (folder / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    (folder / "round.png").symlink_to(folder / "round.png")
+    (folder / "gone.txt").symlink_to(tmp_path / "nowhere.txt")
+    left_out = Counter()
+    names = list(find_inputs([str(folder)], [], left_out=left_out))
+    assert names == [str(folder / "gone.png"), str(folder / "round.png")] and left_out == {str(folder): 1}
+    gone, _ = all_rows(as_predictor(tiny_model), tmp_path, names)
+    assert gone["error"] == f"{folder / 'gone.png'} does not exist or is no regular file; check the path"
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 100])

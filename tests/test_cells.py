@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from leuk_hf import synthetic
+from leuk_hf.annotation import remove_annotation
 from leuk_hf.cell_network import leukocyte_probability
 from leuk_hf.cells import (
     Leukocyte,
@@ -64,6 +65,15 @@ def field(
 
 CELLS = [(50, 60, 13), (150, 50, 10), (110, 150, 16)]
 RED_CELLS = [(90, 90, 9), (180, 100, 9), (40, 180, 8), (170, 170, 9), (20, 20, 8), (66, 60, 8), (100, 20, 9)]
+
+
+@pytest.mark.parametrize("use", [segment_leukocytes, find_leukocytes, remove_annotation])
+def test_a_path_is_no_image(use):
+    for path in ("field.png", Path("field.png")):
+        with pytest.raises(
+            TypeError, match=f"^an image of type {type(path).__name__} cannot be used here; give a PIL"
+        ):
+            use(path)
 
 
 def test_drawn_cells_are_found_where_they_are_and_red_cells_are_not() -> None:

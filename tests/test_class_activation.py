@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 from captum.attr import LayerGradCam
@@ -166,3 +167,10 @@ def test_it_is_grad_cam_of_each_class():
     maps = class_activation_maps(model, pixel_values).maps
     for target in range(4):
         assert_equal_to_rounding(maps[:, [target]], grad_cam(model, pixel_values, target))
+
+
+def test_an_array_is_no_tensor(tiny_model):
+    with pytest.raises(
+        TypeError, match=r"^pixel_values are of type ndarray; give a torch tensor \(torch.from_numpy\)"
+    ):
+        class_activation_maps(tiny_model, np.zeros((1, 3, 64, 64), np.float32))

@@ -209,6 +209,14 @@ def test_limits_go_through_a_config():
         limits_from({name: value for name, value in dataclasses.asdict(limits).items() if name != "lowest_light"})
     with pytest.raises(ValueError, match="missing or unknown refusal limits"):
         limits_from(None)
+    equal = RefusalLimits(lowest_cell_size=0.1, highest_cell_size=0.1, smallest_side=0)
+    assert limits_from(dataclasses.asdict(equal)) == equal
+    for measure in ("cell_size", "leukocyte_diameter"):
+        contrary = RefusalLimits(**{f"lowest_{measure}": 0.2, f"highest_{measure}": 0.1})
+        with pytest.raises(ValueError, match=f"^lowest_{measure} 0.2 is above highest_{measure} 0.1; no image"):
+            limits_from(dataclasses.asdict(contrary))
+    with pytest.raises(ValueError, match=r"^smallest_side is -1; give a number of pixels of at least 0"):
+        limits_from(dataclasses.asdict(RefusalLimits(smallest_side=-1)))
     for bad in (float("nan"), float("inf"), "1", True):
         with pytest.raises(ValueError, match="lowest_light is"):
             RefusalLimits(lowest_light=bad)

@@ -228,6 +228,29 @@ def test_sixteen_bit_colour_is_scaled_not_clipped():
     assert np.array_equal(np.asarray(load_image(content)), noise())
 
 
+def deep_files(values: np.ndarray) -> dict[str, bytes]:
+    """One set of 16-bit values as grey and as colour."""
+    return {
+        "grey": encoded(Image.fromarray(values[..., 0]), "PNG"),
+        "grey TIFF": encoded(Image.fromarray(values[..., 0]), "TIFF"),
+        "colour": cv2.imencode(".png", values)[1].tobytes(),
+    }
+
+
+@pytest.mark.parametrize("kind", ["grey", "grey TIFF", "colour"])
+def test_twelve_bit_values_in_a_sixteen_bit_file_are_told_from_darkness(kind):
+    values = noise().astype(np.uint16) * 16
+    values[0, 0] = 4095
+    said = "{} uses only the lowest 4096 of 65536 levels; spread them over the full range and save it as 8-bit PNG"
+    assert_refused(deep_files(values)[kind], said.format("field.png"), name="field.png")
+    for sound in (np.zeros_like(values), values * 2 + 8192 - values[0, 0] * 2 + 1):
+        assert load_image(deep_files(sound)[kind]).size == (32, 24)
+
+
+def test_dark_eight_bit_colour_is_not_refused():
+    assert load_image(encoded(Image.fromarray(noise() // 16), "PNG")).size == (32, 24)
+
+
 def test_thirty_two_bit_tiff_of_eight_bit_values_is_not_darkened():
     grey = noise(channels=1)[..., 0]
     grey[0, 0] = 255

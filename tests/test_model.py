@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from leuk_hf.backends import load_predictor
 from leuk_hf.errors import CheckpointError
 from leuk_hf.model import LeukDenseNet
 from leuk_hf.preprocessing import Preprocessor
@@ -183,6 +184,69 @@ FAULTS = {
 }
 
 
+ABSURD = {
+    "growth_rate": (10**9, 0, 8.0, True),
+    "bn_size": (10**6, 0, "4"),
+    "block_config": ([], [2, 2, 65, 2], [2, 0, 2, 2], [2.0, 2, 2, 2], [1] * 7, "2222", 4, None),
+    "drop_rate": (1, -0.1, "0", float("nan")),
+    "preprocessor": {
+        "image_size": (2049, 10**9, 31, 64.0),
+        "clahe_tiles": (65, 10**6, 0, 8.5),
+        "clahe_clip_limit": (0, -1.0, float("nan")),
+        "std": ([1e-4, 0.2, 0.2], [0.2, 0.2, 0.0], [float("nan"), 0.2, 0.2]),
+    },
+    "refusal_limits": {"smallest_side": (-1,), "lowest_cell_size": (0.5,), "lowest_leukocyte_diameter": (0.5,)},
+}
+
+
+def absurd_values():
+    for name, values in ABSURD.items():
+        if isinstance(values, dict):
+            yield from ((name, key, value) for key, several in values.items() for value in several)
+        else:
+            yield from ((None, name, value) for value in values)
+
+
+@pytest.mark.parametrize(("section", "name", "value"), absurd_values())
+def test_absurd_settings_are_named(saved, section, name, value):
+    def change(config):
+        ours = config["leuk_hf"]
+        ours["refusal_limits"].update(highest_cell_size=0.4, highest_leukocyte_diameter=0.4)
+        (ours[section] if section else ours)[name] = value
+
+    edit_config(saved, change)
+    with pytest.raises(CheckpointError) as error:
+        LeukDenseNet.from_pretrained(saved)
+    assert f": {name} " in one_line(error) or (name == "std" and "std at least 0.001" in one_line(error))
+
+
+def test_a_network_of_allowed_parts_that_is_too_large_is_refused_before_it_is_built():
+    with pytest.raises(ValueError, match=r"make a network of 5,\d{3},\d{3},\d{3} weights; make it smaller"):
+        LeukDenseNet(growth_rate=128, block_config=(64, 64, 64, 64), bn_size=16)
+    from leuk_hf.model_config import check_architecture
+
+    for growth_rate, block_config in ((48, (6, 12, 64, 48)), (32, (6, 12, 24, 16)), (4, (1, 1, 1, 1, 1))):
+        check_architecture(growth_rate=growth_rate, block_config=block_config, bn_size=4, drop_rate=0.2)
+
+
+def test_weights_are_counted_as_timm_builds_them(model):
+    from leuk_hf.model_config import _num_weights
+
+    built = {name: tensor.numel() for name, tensor in model.named_parameters() if tensor.ndim == 4}
+    del built["features.conv0.weight"]
+    assert _num_weights(8, (2, 2, 2, 2), 4) == sum(built.values())
+
+
+@pytest.mark.parametrize("value", [None, {}, {"image_size": 64}])
+@pytest.mark.parametrize("name", ["preprocessor", "refusal_limits"])
+def test_settings_of_another_class_are_refused_at_once(model, saved, name, value):
+    kind = {"preprocessor": "preprocessing.Preprocessor", "refusal_limits": "field_checks.RefusalLimits"}[name]
+    for call in (LeukDenseNet, model.adapted, lambda **given: LeukDenseNet.from_pretrained(saved, **given)):
+        with pytest.raises(TypeError) as error:
+            call(**{name: value})
+        assert str(error.value) == f"{name} is {value!r}; give a leuk_hf.{kind}"
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 def test_faulty_checkpoints_get_one_sentence(saved, fault):
     spoil, expected = FAULTS[fault]
@@ -199,6 +263,25 @@ def test_unknown_sources_get_one_sentence(source):
     with pytest.raises(CheckpointError) as error:
         LeukDenseNet.from_pretrained(source)
     one_line(error)
+
+
+def test_a_number_is_no_source():
+    with pytest.raises(CheckpointError) as error:
+        LeukDenseNet.from_pretrained(3)
+    assert one_line(error) == "3 is no name of a checkpoint; give a folder or a Hub id (owner/name)"
+
+
+def test_a_folder_has_no_revision(saved):
+    for load in (LeukDenseNet.from_pretrained, LeukDenseNet.from_imagenet, load_predictor):
+        for source in (saved, str(saved)):
+            with pytest.raises(CheckpointError) as error:
+                load(source, revision="v9")
+            said = one_line(error)
+            assert said == f"a revision (v9) belongs to a Hub id; {saved} is a folder; leave it out"
+    for load in (LeukDenseNet.from_pretrained, load_predictor):
+        with pytest.raises(CheckpointError) as error:
+            load(revision="v9")
+        assert "(v9) belongs to a Hub id; the shipped checkpoint (" in one_line(error)
 
 
 def test_a_file_is_not_a_checkpoint(saved):

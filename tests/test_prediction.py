@@ -80,8 +80,12 @@ def test_batches_keep_the_order(tiny_model):
         single = predict(tiny_model, alone)[0]
         np.testing.assert_allclose(list(answer.probabilities.values()), list(single.probabilities.values()), atol=1e-5)
     assert predict(tiny_model, []) == []
-    with pytest.raises(ValueError, match="batch_size is 0"):
-        predict(tiny_model, smears, batch_size=0)
+    for bad in (0, 1.5, "a", None):
+        with pytest.raises(ValueError, match=f"^batch_size is {bad!r}; give a whole number of at least 1"):
+            predict(tiny_model, smears, batch_size=bad)
+    for swapped in (("folder", smears), (smears[0], tiny_model), (None, smears)):
+        with pytest.raises(TypeError, match=r"^the model is of type \w+; give what load_predictor or LeukDenseNet"):
+            predict(*swapped)
 
 
 def test_model_in_training_mode_is_left_so_and_unused(tiny_model, smear):

@@ -99,6 +99,13 @@ SENTENCES = {
         "{name} has pixels that are not numbers; save it as 8-bit PNG": (
             "{name} پیکسل‌هایی دارد که عدد نیستند؛ آن را به شکل PNG هشت‌بیتی ذخیره کنید"
         ),
+        (
+            "{name} uses only the lowest {most} of 65536 levels; spread them over the full range and save it as 8-bit"
+            " PNG"
+        ): (
+            "{name} تنها {most} سطح پایین از ۶۵۵۳۶ سطح روشنایی را به کار می‌برد؛ سطح‌ها را در همهٔ گستره بگسترانید و"
+            " آن را به شکل PNG هشت‌بیتی ذخیره کنید"
+        ),
         "{name} has values from {low} to {high}; save it as 8-bit or 16-bit PNG": (
             "{name} مقدارهایی از {low} تا {high} دارد؛ آن را به شکل PNG هشت‌بیتی یا شانزده‌بیتی ذخیره کنید"
         ),
