@@ -15,7 +15,7 @@ from __future__ import annotations
 import io
 import warnings
 from pathlib import Path
-from typing import IO, TypeAlias, Union
+from typing import IO, Any, TypeAlias, Union
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
@@ -192,7 +192,8 @@ def _decode(image: Image.Image, name: str, reduce_to: int | None, *, is_ours: bo
         drafted = image.draft(None, (reduce_to, reduce_to)) if reduce_to is not None and is_ours else None
         is_deep = _is_16_bit_colour(image)
         image.load()
-        if is_deep and (high_byte := max(highest for _, highest in image.getextrema()[:3])):
+        extrema: Any = image.getextrema()  # of each channel
+        if is_deep and (high_byte := max(highest for _, highest in extrema[:3])):
             _check_levels(high_byte * 256 + 255, name)
         if drafted is not None:
             image = _fill_frame(image, drafted[1][2:])
