@@ -92,15 +92,14 @@ def _other_sessions(results: dict[str, Any]) -> Iterator[Claim]:
     for entry in results.get("protocols", {}).values():
         if not is_comparison(entry) or entry["protocol"] not in OTHER_SESSIONS or entry["without"]:
             continue
-        rows = entry.get("sessions", ())
-        unknown = left_out(rows)
+        sessions = entry.get("sessions", {})
         figure = listed(_recipe(name, recipe) for name, recipe in entry["recipes"].items())
-        if rows:
+        if sessions:
             figure = Sentence(
-                "{before}; {number} of {all} fields are of sessions wholly left out of training",
+                "{before}; {number} fields ({share} %) are of sessions wholly left out of training",
                 before=figure,
-                number=sum(row["num_fields"] for row in unknown),
-                all=sum(row["num_fields"] for row in rows),
+                number=sessions["num_left_out"],
+                share=f"{100 * sessions['share_left_out']:.1f}",
             )
         yield Claim(
             Sentence(
@@ -114,14 +113,12 @@ def _other_sessions(results: dict[str, Any]) -> Iterator[Claim]:
             ),
             None,
         )
-        if unknown:
+        if unknown := left_out(sessions.get("rows", ())):
             yield _left_out_sessions(entry["protocol"], unknown)
 
 
 def _left_out_sessions(protocol: str, rows: Sequence[Mapping[str, Any]]) -> Claim:
-    shares = {
-        (row["session"], name): sum(values) / len(values) for row in rows for name, values in row["recipes"].items()
-    }
+    shares = {(row["session"], name): figures["mean"] for row in rows for name, figures in row["recipes"].items()}
     lowest = min(shares.values())
     if lowest >= MOST_RIGHT:
         said = Sentence(

@@ -46,7 +46,7 @@ def left_out(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Give the rows of sessions none of whose fields were learned from.
 
     Args:
-        rows: From `leuk_hf.session_accuracy.by_session`.
+        rows: Of what `leuk_hf.session_accuracy.by_session` gives.
     """
     return [row for row in rows if not row["num_trained"]]
 
@@ -55,7 +55,7 @@ def sessions_text(rows: Sequence[Mapping[str, Any]]) -> str:
     """Write how often recipes are right in each session as Markdown; empty without any.
 
     Args:
-        rows: From `leuk_hf.session_accuracy.by_session`.
+        rows: Of what `leuk_hf.session_accuracy.by_session` gives.
     """
     if not rows:
         return ""
@@ -65,7 +65,7 @@ def sessions_text(rows: Sequence[Mapping[str, Any]]) -> str:
         f"|---|---|---|---|{'---|' * len(names)}",
     ]
     for row in rows:
-        each = [", ".join(f"{value:.3f}" for value in row["recipes"][name]) for name in names]
+        each = [", ".join(f"{value:.3f}" for value in row["recipes"][name]["values"]) for name in names]
         counts = f"{row['num_fields']} | {row['num_trained'] or 'none'}"
         lines.append(f"| {row['session']} | {row['class']} | {counts} | {' | '.join(each)} |")
     return "\n".join(lines)
@@ -172,7 +172,7 @@ def _comparison(entry: Mapping[str, Any], measures: Collection[str] | None) -> s
         for name, count in counts.items():
             title = f"{class_name} {name} ({count} fields)"
             add(title, name, [_cell(figures.get(name)) for figures in of_class])
-    if text := sessions_text(entry.get("sessions", ())):
+    if text := sessions_text(entry.get("sessions", {}).get("rows", ())):
         lines += ["", f"Share right in each session of `{entry['protocol']}`, run by run:", "", text]
     return "\n".join(lines)
 

@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from leuk_hf.cross_validation import spread
 from leuk_hf.experiments import Experiment, predictions_path
+from leuk_hf.protocol_tables import left_out
 from leuk_hf.results import Results, read_predictions
 
 
@@ -24,7 +26,7 @@ def by_session(
     trained: Mapping[tuple[int, int], Collection[str]],
     *,
     recipes: Collection[str],
-) -> list[dict[str, Any]]:
+) -> dict[str, Any]:
     """Tell how often each recipe is right in each session and class of a protocol's test part.
 
     Args:
@@ -35,8 +37,10 @@ def by_session(
         recipes: Those whose runs are finished.
 
     Returns:
-        JSON types, in order of class and session: session, class, num_fields, num_trained (fields of the session that
-        the runs that test it learn from, the most of any) and recipes (name -> share right in each run).
+        JSON types: num_left_out and share_left_out (of the tested fields, those of sessions none of whose fields were
+        learned from) and rows, in order of class and session: session, class, num_fields, num_trained (fields of the
+        session that the runs that test it learn from, the most of any) and recipes (name -> mean, standard_deviation
+        and values of the share right, over the runs).
     """
     rows: dict[tuple[int, str], dict[str, Any]] = {}
     for experiment in experiments:
@@ -57,7 +61,11 @@ def by_session(
             )
             row["num_trained"] = max(row["num_trained"], learned.count(session))
             row["recipes"][experiment.variant].append(round(float(right.mean()), 6))
-    return [rows[key] for key in sorted(rows)]
+    ordered = [rows[key] for key in sorted(rows)]
+    for row in ordered:
+        row["recipes"] = {name: spread(values) for name, values in row["recipes"].items()}
+    unknown, all_fields = (sum(row["num_fields"] for row in some) for some in (left_out(ordered), ordered))
+    return {"num_left_out": unknown, "share_left_out": round(unknown / all_fields, 6), "rows": ordered}
 
 
 def _cells(run: Results, sessions: Mapping[str, str]) -> Iterator[tuple[int, str, np.ndarray]]:

@@ -144,7 +144,7 @@ def run(arguments: Arguments, command: str) -> tuple[str, dict[str, str]]:
     return text, failed
 
 
-def _sessions(arguments: Arguments, experiments: Sequence[Experiment], recipes: Sequence[str]) -> list[dict[str, Any]]:
+def _sessions(arguments: Arguments, experiments: Sequence[Experiment], recipes: Sequence[str]) -> dict[str, Any]:
     """Tell how often each recipe is right in each session, if the group table knows sessions."""
     from leuk_hf.data import load_smears
     from leuk_hf.group_source import read_groups
@@ -156,7 +156,7 @@ def _sessions(arguments: Arguments, experiments: Sequence[Experiment], recipes: 
     table = read_groups(arguments.groups, dataset)
     sessions = {row["file"]: row["acquisition"] for row in table if row.get("acquisition")}
     if len(sessions) < len(table):
-        return []
+        return {}
     trained = {}
     for experiment in experiments:
         config = experiment.config

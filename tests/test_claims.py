@@ -178,27 +178,29 @@ def test_the_hottest_place_of_the_worst_class_counts():
 
 
 def session(name, label, fields, trained, **recipes):
-    return {"session": name, "class": label, "num_fields": fields, "num_trained": trained, "recipes": recipes}
+    means = {recipe: {"mean": value, "values": [value]} for recipe, value in recipes.items()}
+    return {"session": name, "class": label, "num_fields": fields, "num_trained": trained, "recipes": means}
 
 
 @pytest.mark.parametrize(
-    ("rights", "said"),
+    ("right", "said"),
     [
-        ([0.0, 0.02], "mostly wrong"),
-        ([0.6, 0.5], "right less often"),
-        ([0.95, 0.9], "In each session that they learned nothing of, these recipes are mostly right"),
+        (0.49, "mostly wrong"),
+        (0.5, "right less often"),
+        (0.9, "In each session that they learned nothing of, these recipes are mostly right"),
     ],
 )
-def test_a_session_that_is_lost_is_not_hidden_in_a_mean(rights, said):
+def test_a_session_that_is_lost_is_not_hidden_in_a_mean(right, said):
     results = results_of_all_kinds()
-    results["protocols"]["reference, by recipe"]["sessions"] = [
-        session("a-1", "a", 100, 40, default=[0.1, 0.2]),  # learned from: not asked about
-        session("b-1", "b", 50, 0, default=rights),
-        session("b-2", "b", 10, 0, default=[1.0, 1.0]),
+    rows = [
+        session("a-1", "a", 100, 40, default=0.15),  # learned from: not asked about
+        session("b-1", "b", 50, 0, default=right),
+        session("b-2", "b", 10, 0, default=1.0),
     ]
+    sessions = {"num_left_out": 60, "share_left_out": 0.375, "rows": rows}
+    results["protocols"]["reference, by recipe"]["sessions"] = sessions
     text = claims_text(results)
     assert said in text and text.count("learned nothing of") == 1
-    assert "default: 87.0 % (84.0-90.0); 60 of 160 fields are of sessions wholly left out of training" in text
-    share = f"{100 * sum(rights) / 2:.1f} %"
-    assert f"b-1 (b, 50 fields): default: {share}; b-2 (b, 10 fields): default: 100.0 %" in text
+    assert "default: 87.0 % (84.0-90.0); 60 fields (37.5 %) are of sessions wholly left out of training" in text
+    assert f"b-1 (b, 50 fields): default: {100 * right:.1f} %; b-2 (b, 10 fields): default: 100.0 %" in text
     assert "a-1" not in text

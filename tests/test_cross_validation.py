@@ -118,17 +118,19 @@ def test_each_session_is_told_by_itself(tmp_path):
             run.probabilities[lost] = 0.1 + 0.6 * np.eye(4)[3]
         finish(one, tmp_path, run)
     trained = {(0, 0): ["t0", "t1"], (0, 1): [f"t{row}" for row in range(7)]}
-    rows = by_session(planned, tmp_path, sessions, trained, recipes=["plain", "default"])
+    told = by_session(planned, tmp_path, sessions, trained, recipes=["plain", "default"])
+    rows = told["rows"]
+    assert (told["num_left_out"], told["share_left_out"]) == (20, 0.5)
     assert [(row["session"], row["class"]) for row in rows] == [
         (name, label) for label in CLASS_NAMES for name in ("known", "unknown")
     ]
-    assert all(row["num_fields"] == 5 and row["recipes"]["plain"] == [1.0, 1.0] for row in rows)
+    assert all(row["num_fields"] == 5 and row["recipes"]["plain"]["values"] == [1.0, 1.0] for row in rows)
     assert [row["num_trained"] for row in rows] == [7, 0] * 4  # the most of any run
-    assert [row["recipes"]["default"] for row in rows] == [[1.0, 1.0]] * 5 + [[0.0, 0.0]] + [[1.0, 1.0]] * 2
+    assert [row["recipes"]["default"]["mean"] for row in rows] == [1.0] * 5 + [0.0] + [1.0] * 2
     assert [row["class"] for row in left_out(rows)] == list(CLASS_NAMES)
     assert "| unknown | Pre-B | 5 | none | 1.000, 1.000 | 0.000, 0.000 |" in sessions_text(rows)
     assert sessions_text([]) == ""
-    shown = comparison_text({"protocols": {"x": compare(planned, tmp_path) | {"command": "c", "sessions": rows}}})
+    shown = comparison_text({"protocols": {"x": compare(planned, tmp_path) | {"command": "c", "sessions": told}}})
     assert shown.endswith(sessions_text(rows))
 
 

@@ -60,11 +60,27 @@ def _comparison(name: str, entry: Mapping[str, Any], words: Say) -> str:
         recipe if (epochs := epochs_of(content)) is None else words("recipe_epochs", recipe=recipe, epochs=epochs)
         for recipe, content in entry["recipes"].items()
     ]
-    protocol = entry.get("protocol", name)
+    protocol, without = entry.get("protocol", name), ""
+    if entry["without"]:
+        without = f" {words('without', classes=html.escape(', '.join(entry['without'])))}"
     return (
-        f"<p>{_about(protocol, entry['part'], recipes[0]['num_fields'], words)} {words('recipes')}</p>"
-        f"{table([words('measure'), *headings], rows)}"
+        f"<p>{_about(protocol, entry['part'], recipes[0]['num_fields'], words)}{without} {words('recipes')}</p>"
+        f"{table([words('measure'), *headings], rows)}{_sessions(entry, headings, words)}"
     )
+
+
+def _sessions(entry: Mapping[str, Any], headings: list[str], words: Say) -> str:
+    """Show how often each recipe is right in each session, on the mean of its runs."""
+    rows = entry.get("sessions", {}).get("rows", ())
+    if not rows:
+        return ""
+    lines = []
+    for row in rows:
+        shares = [figures["mean"] for figures in row["recipes"].values()]
+        counts = [html.escape(str(row["class"])), str(int(row["num_fields"])), str(int(row["num_trained"]))]
+        lines.append([str(row["session"]), *counts, *(percent(share) for share in shares)])
+    titles = [words(key) for key in ("session", "class", "fields", "session_trained")]
+    return f"<p>{words('session_words')}</p>{table([*titles, *headings], lines)}"
 
 
 def _about(protocol: str, part: str, fields: int, words: Say) -> str:

@@ -17,6 +17,7 @@ from leuk_hf.protocol_tables import is_comparison
 
 Value = float | int | str | Mapping[str, Any]  # a share, a number, a text, or a figure
 
+_RECIPE = "default"  # of the released weights
 _KNOW = (
     *REMOVED,
     "emptied, with another class's holes added",
@@ -130,6 +131,7 @@ def cards_of(results: Mapping[str, Any]) -> Iterator[Card]:
     own = [entry for entry in results.get("protocols", {}).values() if not is_comparison(entry)]
     for entry in own:
         yield Card("card_right", entry["metrics"]["balanced_accuracy"], {"fields": entry["num_fields"]})
+    yield from _in_other_sessions(results)
     for report in results.get("audit", {}).values():
         if "rows" not in report:
             continue
@@ -143,6 +145,19 @@ def cards_of(results: Mapping[str, Any]) -> Iterator[Card]:
     for entry in own:
         if sets := entry.get("prediction_sets"):
             yield Card("card_sets", sets["coverage"], {"size": f"{sets['mean_size']['value']:.2f}"})
+
+
+def _in_other_sessions(results: Mapping[str, Any]) -> Iterator[Card]:
+    """Give what the recipe reaches where it knows the fewest sessions: what it does on known slides says little."""
+    found = []
+    for entry in results.get("protocols", {}).values():
+        if is_comparison(entry) and not entry["without"] and entry.get("sessions"):
+            found.append((entry["sessions"]["share_left_out"], entry))
+    if found:
+        share, entry = max(found, key=lambda each: each[0])
+        name = _RECIPE if _RECIPE in entry["recipes"] else next(iter(entry["recipes"]))
+        values: dict[str, Value] = {"recipe": name, "protocol": entry["protocol"], "share": share}
+        yield Card("card_sessions", entry["recipes"][name]["metrics"]["balanced_accuracy"], values)
 
 
 def _knows_nothing(row: Mapping[str, Any], chance: float) -> bool:

@@ -34,8 +34,8 @@ SENTENCES = {
         "So often these recipes are right on the test part of protocol `{protocol}` (balanced).": (
             "این شیوه‌های آموزش روی بخش آزمون پروتکل {protocol} این اندازه درست می‌گویند (متوازن)."
         ),
-        "{before}; {number} of {all} fields are of sessions wholly left out of training": (
-            "{before}؛ {number} میدان از {all} از نشست‌هایی است که یکسره از آموزش کنار گذاشته شدند"
+        "{before}; {number} fields ({share} %) are of sessions wholly left out of training": (
+            "{before}؛ {number} میدان ({share} درصد) از نشست‌هایی است که یکسره از آموزش کنار گذاشته شدند"
         ),
         "In each session that they learned nothing of, these recipes are mostly right (protocol `{protocol}`).": (
             "این شیوه‌ها در هر نشستی که چیزی از آن نیاموخته‌اند بیشتر درست می‌گویند (پروتکل {protocol})."

@@ -20,6 +20,10 @@ TEXTS = {
             " form that this version writes. Take its answers as untested."
         ),
         "trust_card_right": "right on test fields of slides it knows, mean of the classes ({fields} fields)",
+        "trust_card_sessions": (
+            "right where {share} of the test fields are of sessions at the microscope that were wholly left out:"
+            " networks of the recipe {recipe}, trained anew for this (protocol {protocol})"
+        ),
         "trust_card_removed": "right once every leukocyte is removed; guessing gives {chance}",
         "trust_card_moved": "of its answers change under the worst change that leaves the cells as they are: {row}",
         "trust_card_sets": "of its prediction sets hold the true class; a set has {size} classes on average",
@@ -40,6 +44,10 @@ TEXTS = {
         "trust_protocol_acquisition": "Whole sessions at the microscope were left out of the training.",
         "trust_recipes": "Of networks trained for comparison, not of the checkpoint in use; each column is a recipe.",
         "trust_recipe_epochs": "{recipe}, {epochs} epochs",
+        "trust_without": "Fields of {classes} are left out here.",
+        "trust_session_words": "The same session by session: share right, on the mean of the runs.",
+        "trust_session": "session",
+        "trust_session_trained": "fields of it learned from",
         "trust_measure": "measure",
         "trust_figure": "figure ({level} interval)",
         "trust_class": "class",
@@ -147,6 +155,10 @@ TEXTS = {
             " نسخه می‌نویسد نیست. پاسخ‌هایش را آزموده‌نشده بدانید."
         ),
         "trust_card_right": "درست، روی میدان‌های آزمون از لام‌هایی که می‌شناسد؛ میانگین رده‌ها ({fields} میدان)",
+        "trust_card_sessions": (
+            "درست، جایی که {share} میدان‌های آزمون از نشست‌های میکروسکوپ‌اند که یکسره کنار گذاشته شدند: شبکه‌هایی به شیوهٔ"
+            " {recipe} که برای همین از نو آموزش دیدند (پروتکل {protocol})"
+        ),
         "trust_card_removed": "درست، پس از حذف همهٔ لکوسیت‌ها؛ حدس زدن {chance} می‌دهد",
         "trust_card_moved": "از پاسخ‌ها در بدترین تغییری که به سلول‌ها دست نمی‌زند عوض می‌شود: {row}",
         "trust_card_sets": ("از مجموعه‌های پیش‌بینی ردهٔ درست را در بر دارند؛ هر مجموعه به‌طور میانگین {size} رده دارد"),
@@ -167,6 +179,10 @@ TEXTS = {
         "trust_protocol_acquisition": "نشست‌های کامل تصویربرداری از آموزش کنار گذاشته شده‌اند.",
         "trust_recipes": "دربارهٔ شبکه‌هایی که برای مقایسه آموزش دیده‌اند، نه مدل در حال استفاده؛ هر ستون یک شیوه است.",
         "trust_recipe_epochs": "{recipe}، {epochs} دوره",
+        "trust_without": "میدان‌های {classes} اینجا کنار گذاشته شده‌اند.",
+        "trust_session_words": "همان، نشست به نشست: سهم درست، میانگین اجراها.",
+        "trust_session": "نشست",
+        "trust_session_trained": "میدان‌های آموخته از آن",
         "trust_measure": "سنجه",
         "trust_figure": "مقدار (بازهٔ {level})",
         "trust_class": "رده",
