@@ -243,3 +243,35 @@ def test_figures_of_the_checkpoint_come_before_those_of_recipes():
     page = trust_html({**SHIPPED, "protocols": {**compared, **own}}, model="owner/name", is_public=True)
     first = page.index(words_trust.TEXTS["en"]["trust_figure"].split("{")[0])
     assert first < page.index(words_trust.TEXTS["en"]["trust_recipes"])
+
+
+def test_sessions_that_were_left_out_are_shown_first_and_one_by_one():
+    def row(name, trained, mean):
+        recipes = {"default": {"mean": mean, "values": [mean]}}
+        return {"session": name, "class": "Pre-B", "num_fields": 70, "num_trained": trained, "recipes": recipes}
+
+    def entry(protocol, share, accuracy, rows, without=()):
+        summary = {
+            "metrics": {"balanced_accuracy": {"value": accuracy, "interval": None}},
+            "per_class": {"Pre-B": {}}, "class_names": ["Pre-B"], "num_fields": 140,
+        }  # fmt: skip
+        sessions = {"num_left_out": round(140 * share), "share_left_out": share, "rows": rows}
+        return {"protocol": protocol, "part": "test", "without": list(without), "recipes": {"default": summary}} | (
+            {} if without else {"sessions": sessions}
+        )
+
+    results = {
+        "protocols": {
+            "a": entry("reference", 0.5, 0.76, [row("known", 30, 1.0), row("new", 0, 0.0)]),
+            "b": entry("acquisition", 1.0, 0.46, [row("other", 0, 0.125)]),
+            "c": entry("acquisition", 1.0, 0.35, [], without=("Pro-B",)),
+        }
+    }
+    markup = page(results)
+    shown = " ".join(text_of(markup).split())
+    # Of the protocols the one that leaves out most.
+    assert "46.0 % right where 100.0 % of the test fields are of sessions at the microscope" in shown
+    assert shown.count("were wholly left out: networks of the recipe default") == 1
+    assert shown.count("session by session") == 2 and "Fields of Pro-B are left out here." in shown
+    assert "new Pre-B 70 0 0.0 %" in shown and "other Pre-B 70 0 12.5 %" in shown
+    assert "46.0" in text_of(page(results, "fa"))
