@@ -114,7 +114,7 @@ def _audited(rows: dict[str, Any]) -> Iterator[Goal]:
 
     answered = {name: _complement(figure) for name, figure in of(REMOVED, "refused").items()}
     yield Goal("leukocytes removed: balanced accuracy", 0.35, _DOWN, of(REMOVED, "balanced_accuracy"))
-    yield Goal("leukocytes removed: answered with refusal on", 0.02, _DOWN, answered)
+    yield Goal("leukocytes removed by its own segmentation: answered with refusal on", 0.02, _DOWN, answered)
     sham = ("sham: equal holes off the leukocytes",)
     yield Goal("sham holes: changed", 0.02, _DOWN, of(sham, "changed"))
     yield Goal("sham holes: refused", 0.02, _DOWN, of(sham, "refused"))
