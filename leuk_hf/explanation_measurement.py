@@ -40,7 +40,6 @@ from leuk_hf.faithfulness import (
     rank_correlation,
     share_on_leukocytes,
 )
-from leuk_hf.framing import fill_up, fitting_size
 from leuk_hf.journal import Journal
 from leuk_hf.prediction import softmax
 
@@ -76,16 +75,14 @@ def leukocyte_mask(image: Image.Image, image_size: int) -> np.ndarray:
 
     Args:
         image: RGB, any size.
-        image_size: Edge of the square that the network is given (`leuk_hf.framing`).
+        image_size: Edge of the square that the image is squashed to.
 
     Returns:
         bool (image_size, image_size).
     """
-    mask = segment_leukocytes(image).astype(np.float32)
-    shrinks = max(mask.shape) >= image_size
-    size = fitting_size(image.size, image_size)
-    scaled = cv2.resize(mask, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-    return fill_up(scaled, image_size) > 0.5
+    mask, size = segment_leukocytes(image).astype(np.float32), (image_size, image_size)
+    shrinks = min(mask.shape) >= image_size
+    return cv2.resize(mask, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR) > 0.5
 
 
 def measure_explanations(

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 _Item = TypeVar("_Item")
 SET_COVERAGE = 0.95
-FILLED_UP = 1.1  # longer over shorter side from which it is said that cells at the edges count twice
 CLOSE_CALL = 0.5
 
 
@@ -174,12 +173,8 @@ def cautions_about(probabilities: np.ndarray, image: Image.Image, image_size: in
         yield Sentence("No class has even half of the probability: the model cannot tell.")
     width, height = original_size(image)
     size = f"{width}x{height}"
-    if max(width, height) > FILLED_UP * min(width, height):
-        yield Sentence(
-            "The image is {size} pixels; it was filled up to a square by its mirror image, so that cells near its"
-            " longer edges count twice.",
-            size=size,
-        )
+    if max(width, height) > 1.6 * min(width, height):
+        yield Sentence("The image is {size} pixels; squashed to a square, its cells are distorted.", size=size)
     if min(width, height) < image_size / 2:
         yield Sentence(
             "The image is small ({size} pixels); it was enlarged to {edge} pixels.", size=size, edge=image_size

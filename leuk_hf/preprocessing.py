@@ -1,9 +1,9 @@
 """The one way from an image to pixel_values, shared by training and serving.
 
 Shared contract: images are RGB uint8 PIL; pixel_values are float32 (N, 3, H, W), RGB, normalised by mean and
-std. Burnt-in annotation is painted over if the checkpoint asks for it; a field is scaled to the network's square, one
-that is not square filled up by its mirror image (`leuk_hf.framing`), then CLAHE lifts local contrast on the L channel
-of LAB alone, then the channels are normalised.
+std. Burnt-in annotation is painted over if the checkpoint asks for it; a field is squashed (not cropped) to a
+square, as this field's publications do, then CLAHE lifts local contrast on the L channel of LAB alone, then the
+channels are normalised.
 """
 
 import dataclasses
@@ -14,7 +14,6 @@ import numpy as np
 from PIL import Image
 
 from leuk_hf.annotation import Box, remove_annotation
-from leuk_hf.framing import fill_up, fitting_size
 
 __all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "Box", "Preprocessor", "remove_annotation"]
 
@@ -113,9 +112,8 @@ class Preprocessor:
     def _enhanced(self, image: Image.Image) -> np.ndarray:
         if self.annotation_removal:
             image, _ = remove_annotation(image)
-        size = fitting_size(image.size, self.image_size)
+        size = (self.image_size, self.image_size)
         pixels = np.asarray(image if image.size == size else image.resize(size, _RESAMPLING[self.interpolation]))
-        pixels = fill_up(pixels, self.image_size)
         if not self.clahe:
             return pixels
         lab = cv2.cvtColor(pixels, cv2.COLOR_RGB2LAB)

@@ -15,8 +15,6 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from leuk_hf.framing import cut_out
-
 
 @functools.cache
 def _inferno() -> np.ndarray:
@@ -28,8 +26,7 @@ def to_heatmap(attribution: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Turn one attribution map into a heatmap of an image's size.
 
     Args:
-        attribution: float (h, w) of the square that the network was given (`leuk_hf.framing`), signed; negative values
-            argue against the target and become 0.
+        attribution: float (h, w), signed; negative values argue against the target and become 0.
         size: (width, height) of the image, in pixels.
 
     Returns:
@@ -46,12 +43,11 @@ def to_heatmap(attribution: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     if peak == 0:
         return np.zeros((size[1], size[0]), dtype=np.float32)
     # Where the image is smaller than the map, averaging keeps what sampling would step over.
-    longest = max(size)
-    fitting = (min(longest, positive.shape[1]), min(longest, positive.shape[0]))
+    fitting = (min(size[0], positive.shape[1]), min(size[1], positive.shape[0]))
     reduced = cv2.resize(positive / peak, fitting, interpolation=cv2.INTER_AREA)
-    enlarged = cut_out(cv2.resize(reduced, (longest, longest), interpolation=cv2.INTER_LINEAR), size)
+    enlarged = cv2.resize(reduced, size, interpolation=cv2.INTER_LINEAR)
     # Enlarging can miss the peak between pixels; scale again so that the hottest pixel is 1.
-    return np.ascontiguousarray(enlarged / (enlarged.max() or 1))
+    return np.divide(enlarged, enlarged.max(), out=enlarged)
 
 
 def colourise(heatmap: np.ndarray) -> np.ndarray:

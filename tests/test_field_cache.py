@@ -174,7 +174,7 @@ def test_what_killed_processes_left_is_removed_and_what_others_write_is_not(rows
     assert not old.exists() and fresh.exists() and path.exists()
 
 
-def test_images_that_differ_in_size_are_scaled_alike(tmp_path):
+def test_images_that_differ_in_size_are_squashed_alike(tmp_path):
     write_smears(tmp_path / "small", fields_per_class=1, seed=0, image_size=32)
     write_smears(tmp_path / "mixed", fields_per_class=2, seed=0, image_size=64)
     for path in (tmp_path / "small").glob("*/*.png"):

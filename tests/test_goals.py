@@ -96,7 +96,10 @@ def test_the_worst_figure_decides():
     assert refused["`grouped`, 3 run(s)"]["interval"] == pytest.approx([0.03, 0.05])
     lost = goals["leukocytes only: balanced accuracy lost"].figures[""]
     assert lost["value"] == pytest.approx(0.02) and lost["interval"] is None
-    answered = goals["leukocytes removed by its own segmentation: answered with refusal on"].figures["leukocytes removed, background cloned"]
+    answered = goals["leukocytes removed by its own segmentation: answered with refusal on"]
+    answered = answered.figures["leukocytes removed, background cloned"]
+        "leukocytes removed, background cloned"
+    ]
     assert answered["value"] == pytest.approx(0.03) and answered["interval"] == pytest.approx([0.026, 0.03])
 
 

@@ -6,8 +6,9 @@ Shared contract: keys are the templates of the core's sentences; a language need
 
 SENTENCES = {
     "fa": {
-        "The image is {elongation} times as long as wide; crop it to one field.": (
-            "درازای تصویر {elongation} برابر پهنای آن است؛ تصویر را برش دهید تا تنها یک میدان بماند."
+        "The image is {elongation} times as long as wide, so its cells would be squashed; crop it to one field.": (
+            "درازای تصویر {elongation} برابر پهنای آن است و سلول‌ها فشرده می‌شوند؛ تصویر را برش دهید تا تنها یک میدان"
+            " بماند."
         ),
         "The image is nearly uniform; there is nothing to see.": "تصویر تقریباً یکدست است؛ چیزی برای دیدن نیست.",
         "The image is too dark; take it with more light.": "تصویر بیش از حد تاریک است؛ با نور بیشتر بگیرید.",
@@ -47,10 +48,8 @@ SENTENCES = {
         "No class has even half of the probability: the model cannot tell.": (
             "هیچ رده‌ای حتی نیمی از احتمال را ندارد: مدل نمی‌تواند بگوید."
         ),
-        "The image is {size} pixels; it was filled up to a square by its mirror image, so that cells near its longer"
-        " edges count twice.": (
-            "اندازهٔ تصویر {size} پیکسل است؛ با تصویر آینه‌ای خودش به مربع رسانده شد، پس سلول‌های نزدیک لبه‌های بلندش دو"
-            " بار به شمار می‌آیند."
+        "The image is {size} pixels; squashed to a square, its cells are distorted.": (
+            "اندازهٔ تصویر {size} پیکسل است؛ با فشردن به مربع، سلول‌ها از شکل می‌افتند."
         ),
         "The image is small ({size} pixels); it was enlarged to {edge} pixels.": (
             "تصویر کوچک است ({size} پیکسل)؛ به {edge} پیکسل بزرگ شد."
