@@ -98,8 +98,6 @@ def test_the_worst_figure_decides():
     assert lost["value"] == pytest.approx(0.02) and lost["interval"] is None
     answered = goals["leukocytes removed by its own segmentation: answered with refusal on"]
     answered = answered.figures["leukocytes removed, background cloned"]
-        "leukocytes removed, background cloned"
-    ]
     assert answered["value"] == pytest.approx(0.03) and answered["interval"] == pytest.approx([0.026, 0.03])
 
 
