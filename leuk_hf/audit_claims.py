@@ -41,13 +41,11 @@ def _leukocytes_needed(rows: dict[str, Any]) -> Iterator[Claim]:
     removed = Sentence(
         "balanced accuracy {figure} with every leukocyte removed", figure=show(worst["balanced_accuracy"])
     )
-    if worst.get("refused"):
-        removed = Sentence("{before}, refused {figure}", before=removed, figure=show(worst["refused"]))
     yield Claim(
         Sentence("Without leukocytes it does not know the class.")
         if needed
         else Sentence("It names classes also without leukocytes."),
-        removed,
+        _with_refusal(removed, worst),
         Sentence("That it reads in them what a haematologist reads."),
         needed,
     )
@@ -62,13 +60,11 @@ def _can_be_sure_of_nothing(rows: dict[str, Any]) -> Iterator[Claim]:
     figure = Sentence(
         "mean top probability {probability} ({row})", probability=f"{worst['mean_top_probability']:.2f}", row=name
     )
-    if worst.get("refused"):
-        figure = Sentence("{before}, refused {figure}", before=figure, figure=show(worst["refused"]))
     yield Claim(
         Sentence("Where there is nothing but what it takes for leukocytes by mistake, it is sure of a class.")
         if sure
         else Sentence("Where there is nothing to judge by, it is not sure of any class."),
-        figure,
+        _with_refusal(figure, worst),
         Sentence("That a high probability means that there is something to see; heed refusals first."),
         not sure,
     )
@@ -100,9 +96,8 @@ def _outlines_tell(rows: dict[str, Any]) -> Iterator[Claim]:
     if (flat := rows.get(SILHOUETTES)) is None:
         return
     tells = low_end(flat["balanced_accuracy"]) > KNOWS_NOTHING
-    figure = Sentence("balanced accuracy {figure} on flat silhouettes", figure=show(flat["balanced_accuracy"]))
-    if flat.get("refused"):
-        figure = Sentence("{before}, refused {figure}", before=figure, figure=show(flat["refused"]))
+    told = Sentence("balanced accuracy {figure} on flat silhouettes", figure=show(flat["balanced_accuracy"]))
+    figure = _with_refusal(told, flat)
     if (half := rows.get(HALF_REMOVED)) is not None:
         figure = Sentence(
             "{before}; {changed} of labels change with half of the leukocytes removed",
@@ -160,13 +155,11 @@ def _bears_light(rows: dict[str, Any]) -> Iterator[Claim]:
             row=name,
             clean=show(clean),
         )
-        if rows[name].get("refused"):
-            figure = Sentence("{before}, refused {figure}", before=figure, figure=show(rows[name]["refused"]))
         yield Claim(
             Sentence("It bears other light and other hues.")
             if bears
             else Sentence("In other light or another hue it is right less often."),
-            figure,
+            _with_refusal(figure, rows[name]),
             Sentence("Cameras and lamps that change more than this."),
             bears,
         )
@@ -194,3 +187,10 @@ def _knows_magnification(rows: dict[str, Any]) -> Iterator[Claim]:
         Sentence("Which magnification an image has: give whole fields like those it was trained on."),
         safe,
     )
+
+
+def _with_refusal(figure: Sentence, row: dict[str, Any]) -> Sentence:
+    """Add to a figure what share of the row's images is refused, if the classifier can refuse."""
+    if not row.get("refused"):
+        return figure
+    return Sentence("{before}, refused {figure}", before=figure, figure=show(row["refused"]))
