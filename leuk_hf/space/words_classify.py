@@ -4,10 +4,7 @@ TEXTS = {
     "en": {
         "classify_field": "Field of view",
         "classify_field_alt": "The field to classify",
-        "classify_examples": (
-            "Synthetic examples (drawn by a program, not specimens; their names are what was to be drawn, and the"
-            " model, which never saw drawings, may say otherwise)"
-        ),
+        "classify_examples": "Synthetic examples (drawn by a program, not specimens)",
         "classify_own_examples": "Your own fields",
         "classify_class": "Explain which class",
         "classify_predicted": "the predicted one",
@@ -88,10 +85,7 @@ TEXTS = {
     "fa": {
         "classify_field": "میدان دید",
         "classify_field_alt": "میدان دیدی که رده‌بندی می‌شود",
-        "classify_examples": (
-            "نمونه‌های ساختگی (کار یک برنامه، نه نمونهٔ بیمار؛ نامشان آن است که قرار بود کشیده شود و مدل که نقاشی ندیده"
-            " شاید چیز دیگری بگوید)"
-        ),
+        "classify_examples": "نمونه‌های ساختگی (کار یک برنامه، نه نمونهٔ بیمار)",
         "classify_own_examples": "میدان‌های خودتان",
         "classify_class": "کدام رده توضیح داده شود",
         "classify_predicted": "ردهٔ پیش‌بینی‌شده",
