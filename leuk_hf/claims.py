@@ -122,17 +122,19 @@ def _left_out_sessions(protocol: str, rows: Sequence[Mapping[str, Any]]) -> Clai
     lowest = min(shares.values())
     if lowest >= MOST_RIGHT:
         said = Sentence(
-            "In each session that they learned nothing of, these recipes are mostly right (protocol `{protocol}`).",
+            "In each session that they learned nothing of, networks trained for comparison are mostly right (protocol"
+            " `{protocol}`).",
             protocol=protocol,
         )
     elif lowest >= MOSTLY_WRONG:
         said = Sentence(
-            "In sessions that they learned nothing of, these recipes are right less often (protocol `{protocol}`).",
+            "In sessions that they learned nothing of, networks trained for comparison are right less often (protocol"
+            " `{protocol}`).",
             protocol=protocol,
         )
     else:
         said = Sentence(
-            "There are sessions that they learned nothing of, and in which these recipes are mostly wrong (protocol"
+            "In some sessions that they learned nothing of, networks trained for comparison are mostly wrong (protocol"
             " `{protocol}`).",
             protocol=protocol,
         )

@@ -187,7 +187,7 @@ def session(name, label, fields, trained, **recipes):
     [
         (0.49, "mostly wrong"),
         (0.5, "right less often"),
-        (0.9, "In each session that they learned nothing of, these recipes are mostly right"),
+        (0.9, "In each session that they learned nothing of, networks trained for comparison are mostly right"),
     ],
 )
 def test_a_session_that_is_lost_is_not_hidden_in_a_mean(right, said):

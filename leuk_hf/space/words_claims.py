@@ -37,15 +37,18 @@ SENTENCES = {
         "{before}; {number} fields ({share} %) are of sessions wholly left out of training": (
             "{before}؛ {number} میدان ({share} درصد) از نشست‌هایی است که یکسره از آموزش کنار گذاشته شدند"
         ),
-        "In each session that they learned nothing of, these recipes are mostly right (protocol `{protocol}`).": (
-            "این شیوه‌ها در هر نشستی که چیزی از آن نیاموخته‌اند بیشتر درست می‌گویند (پروتکل {protocol})."
-        ),
-        "In sessions that they learned nothing of, these recipes are right less often (protocol `{protocol}`).": (
-            "این شیوه‌ها در نشست‌هایی که چیزی از آن‌ها نیاموخته‌اند کمتر درست می‌گویند (پروتکل {protocol})."
-        ),
-        "There are sessions that they learned nothing of, and in which these recipes are mostly wrong (protocol"
+        "In each session that they learned nothing of, networks trained for comparison are mostly right (protocol"
         " `{protocol}`).": (
-            "نشست‌هایی هست که این شیوه‌ها چیزی از آن‌ها نیاموخته‌اند و در آن‌ها بیشتر نادرست می‌گویند (پروتکل {protocol})."
+            "شبکه‌های مقایسه در هر نشستی که چیزی از آن نیاموخته‌اند بیشتر درست می‌گویند (پروتکل {protocol})."
+        ),
+        "In sessions that they learned nothing of, networks trained for comparison are right less often (protocol"
+        " `{protocol}`).": (
+            "شبکه‌های مقایسه در نشست‌هایی که چیزی از آن‌ها نیاموخته‌اند کمتر درست می‌گویند (پروتکل {protocol})."
+        ),
+        "In some sessions that they learned nothing of, networks trained for comparison are mostly wrong (protocol"
+        " `{protocol}`).": (
+            "نشست‌هایی هست که شبکه‌های مقایسه چیزی از آن‌ها نیاموخته‌اند و در آن‌ها بیشتر نادرست می‌گویند"
+            " (پروتکل {protocol})."
         ),
         "{session} ({label}, {fields} fields): {shares}": "{session} ({label}، {fields} میدان): {shares}",
         "What they do in further sessions: these are few, and differ more than any interval says.": (
