@@ -20,7 +20,17 @@ from tqdm.auto import tqdm
 from leuk_hf.adapters import Classifier
 from leuk_hf.annotation import annotation_mask
 from leuk_hf.audit_report import AuditReport, RowResult
-from leuk_hf.audit_rows import BY_NAME, REMOVAL_MARGIN, ROWS, Panel, Row, Subject, sham_holes
+from leuk_hf.audit_rows import (
+    BY_NAME,
+    REMOVAL_MARGIN,
+    REMOVED_CLONED,
+    REMOVED_OTHERWISE,
+    ROWS,
+    Panel,
+    Row,
+    Subject,
+    sham_holes,
+)
 from leuk_hf.audit_store import RowStore
 from leuk_hf.cells import label_leukocytes, segment_leukocytes
 from leuk_hf.counterfactuals import CORNERS, corner_mask, inpaint, widen
@@ -250,22 +260,24 @@ def _checks(panel: Panel, segment: Segmenter, seed: int, pool: ThreadPoolExecuto
     """Measure whether the removal and its control did what their rows claim."""
 
     def measure(subject: Subject) -> tuple[float, ...]:
-        cloned, _ = BY_NAME["leukocytes removed, background cloned"].make(
-            panel, subject, generator_for(seed, "leukocytes removed, background cloned", subject.name)
+        cloned, otherwise = (
+            BY_NAME[name].make(panel, subject, generator_for(seed, name, subject.name))[0]
+            for name in (REMOVED_CLONED, REMOVED_OTHERWISE)
         )
         sham = sham_holes(subject, generator_for(seed, "sham: equal holes off the leukocytes", subject.name))
-        left, cloned_left = (
-            float(np.asarray(segment(Image.fromarray(field))).mean()) for field in (subject.emptied, cloned)
-        )
-        return float(subject.leukocytes.mean()), left, cloned_left, float(subject.holes.mean()), float(sham.mean())
+        left = [
+            float(np.asarray(segment(Image.fromarray(one))).mean()) for one in (subject.emptied, cloned, otherwise)
+        ]
+        return float(subject.leukocytes.mean()), *left, float(subject.holes.mean()), float(sham.mean())
 
-    before, inpainted, cloned, holes, sham = np.array(list(pool.map(measure, panel.subjects))).T
+    before, inpainted, cloned, otherwise, holes, sham = np.array(list(pool.map(measure, panel.subjects))).T
     return {
         "num_fields_without_leukocytes": int((before == 0).sum()),
         "num_fields_with_annotation": int(sum(subject.annotation.any() for subject in panel.subjects)),
         "leukocyte_area_share": round(float(before.mean()), 6),
         "leukocyte_area_share_after_inpainting": round(float(inpainted.mean()), 6),
         "leukocyte_area_share_after_cloning": round(float(cloned.mean()), 6),
+        "leukocyte_area_share_after_another_segmentation": round(float(otherwise.mean()), 6),
         "sham_hole_area_ratio": round(float(sham.sum() / max(holes.sum(), 1e-12)), 6),
         "corner": panel.corner,
     }

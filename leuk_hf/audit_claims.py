@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from leuk_hf.audit_findings import REMOVED
-from leuk_hf.audit_rows import LIGHTS, MAGNIFICATIONS, corner_only
+from leuk_hf.audit_rows import LIGHTS, MAGNIFICATIONS, REMOVED, corner_only
 from leuk_hf.claim import MOST_RIGHT, Claim, high_end, low_end, show
 from leuk_hf.counterfactuals import CORNERS
 from leuk_hf.sentence import Sentence

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from leuk_hf.audit_rows import corner_only, foreign_corner
+from leuk_hf.audit_rows import REMOVED_CLONED, REMOVED_INPAINTED, corner_only, foreign_corner
 from leuk_hf.counterfactuals import CORNERS
 from leuk_hf.sentence import Sentence
 
@@ -21,7 +21,6 @@ MOVED = 0.15  # share of changed predictions that counts as instability
 CORNER_MOVED = 0.01  # a corner holds no diagnosis at all
 REFUSES = 0.5  # a classifier that surely refuses more than this of a row's images is not held to its answers there
 
-REMOVED = ("leukocytes removed, inpainted", "leukocytes removed, background cloned")
 NUISANCES = ("light and colour", "optics and file", "geometry")
 
 Figures = dict[str, dict[str, Any]]
@@ -70,7 +69,8 @@ def _clueless(rows: Figures, chance: float) -> Finding | None:
 
 
 def _removed(rows: Figures, chance: float) -> Finding | None:
-    present = [rows[name] for name in REMOVED if name in rows]
+    # The third removal takes much of the background along, so that it may hide what a background gives away.
+    present = [rows[name] for name in (REMOVED_INPAINTED, REMOVED_CLONED) if name in rows]
     if not present:
         return None
     # A smooth patch and a cloned one leave different traces; what names the class under both is the background.

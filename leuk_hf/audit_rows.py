@@ -18,6 +18,7 @@ from leuk_hf import perturbations as changed
 from leuk_hf.cells import nearest_labels
 
 REMOVAL_MARGIN = 3  # pixels of a 224-pixel field cut around each leukocyte, so that no stained rim stays
+OTHER_MARGIN = 7  # the same around what another segmentation finds, which sees less of cytoplasm
 KEPT_MARGIN = 1  # the same around leukocytes that are kept or transplanted: little of their background comes along
 
 
@@ -111,6 +112,11 @@ def _cloned(panel: Panel, subject: Subject, generator: Generator) -> Made:
     return made.clone_over(subject.field, subject.holes, generator), None
 
 
+def _bluish_removed(panel: Panel, subject: Subject, generator: Generator) -> Made:
+    hole = made.widen(made.bluish(subject.field), subject.field, OTHER_MARGIN)
+    return made.inpaint(subject.field, hole), None
+
+
 def _sham(panel: Panel, subject: Subject, generator: Generator) -> Made:
     return made.inpaint(subject.field, sham_holes(subject, generator)), None
 
@@ -181,16 +187,22 @@ def fitted(content: np.ndarray, field: np.ndarray) -> np.ndarray:
     return cv2.resize(content.astype(np.uint8), (width, height), interpolation=method).astype(content.dtype)
 
 
+REMOVED_INPAINTED, REMOVED_CLONED = "leukocytes removed, inpainted", "leukocytes removed, background cloned"
+REMOVED_OTHERWISE = "leukocytes removed by another segmentation"
+REMOVED = (REMOVED_INPAINTED, REMOVED_CLONED, REMOVED_OTHERWISE)  # rows in which there is nothing to diagnose
 _LEUKOCYTES, _CONTROLS, _SHORTCUTS = "leukocytes", "controls", "shortcuts"
 _COLOUR, _OPTICS, _GEOMETRY = "light and colour", "optics and file", "geometry"
 _MAGNIFICATION = "magnification"
 
 ROWS: tuple[Row, ...] = (
     Row("as it is", "field", "What it scores on untouched fields.", _plain(np.copy)),
-    Row("leukocytes removed, inpainted", _LEUKOCYTES, "Can it still name the class when there is nothing to diagnose?",
+    Row(REMOVED_INPAINTED, _LEUKOCYTES, "Can it still name the class when there is nothing to diagnose?",
         lambda panel, subject, generator: (subject.emptied, None)),
-    Row("leukocytes removed, background cloned", _LEUKOCYTES,
+    Row(REMOVED_CLONED, _LEUKOCYTES,
         "The same with pieces of the field's own background, which leave no smooth patch.", _cloned),
+    Row(REMOVED_OTHERWISE, _LEUKOCYTES,
+        "The same where a threshold of blueness finds them, inpainted: whom did the first segmentation teach?",
+        _bluish_removed),
     Row("leukocytes only, on grey", _LEUKOCYTES, "Are the leukocytes alone enough?",
         lambda panel, subject, generator: (made.isolate(subject.field, subject.kept), None)),
     Row("half of the leukocytes removed", _LEUKOCYTES,
@@ -245,7 +257,7 @@ ROWS: tuple[Row, ...] = (
     Row("half turn", _GEOMETRY, "A slide has no upright.", _plain(changed.half_turn)),
     Row("mirrored", _GEOMETRY, "A slide has no left.", _plain(changed.mirror)),
     *(Row(f"magnification x{factor}", _MAGNIFICATION, "Cells of another size: to be refused, not taken for others.",
-          _plain(partial(changed.magnify, factor=factor))) for factor in (0.67, 1.25, 1.5)),
+          _plain(partial(changed.magnify, factor=factor))) for factor in (0.67, 0.8, 1.25, 1.5)),
 )  # fmt: skip
 BY_NAME = {row.name: row for row in ROWS}
 MAGNIFICATIONS = tuple(row.name for row in ROWS if row.section == _MAGNIFICATION)

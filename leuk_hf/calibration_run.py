@@ -14,11 +14,8 @@ from leuk_hf.backends import Predictor
 from leuk_hf.checkpoint_calibration import (
     Calibration,
     Options,
-    Part,
     calibrate,
-    compare_scores,
     limit_anew,
-    measure_refusal,
     save_calibrated,
 )
 from leuk_hf.data import read_image, without_decoding
@@ -26,7 +23,8 @@ from leuk_hf.errors import DataError
 from leuk_hf.image_io import load_image
 from leuk_hf.input_files import find_inputs
 from leuk_hf.model import LeukDenseNet
-from leuk_hf.seen_fields import Seen, relit, see
+from leuk_hf.refusal_measurement import compare_scores, measure_refusal
+from leuk_hf.seen_fields import Part, Seen, relit, see
 from leuk_hf.splits import read_split
 from leuk_hf.torch_backend import TorchPredictor
 
@@ -55,8 +53,10 @@ def calibrate_checkpoint(
     Raises:
         DataError: If a class has no field in a part, there are too few training fields for the dimensions, or crepes
             or scikit-learn is not installed.
+        CheckpointError: If the checkpoint cannot be loaded, or cannot be had with these outline_orientations.
     """
-    model = LeukDenseNet.from_pretrained(source)
+    averaged = {} if options.outline_orientations is None else {"outline_orientations": options.outline_orientations}
+    model = LeukDenseNet.from_pretrained(source, **averaged)
     # Told before fields are looked at for minutes. Every field is seen twice, and each class's mean takes one.
     least = (options.dims + len(model.class_names)) // 2 + 1
     if report is None and options.dims and len(parts["train"]) < least:
@@ -149,7 +149,9 @@ def calibration_entry(
     name, fields = usable or ("calibration", fitted.calibration[0])
     entry = {**fitted.report, "usable_fields": name, "refusal": measure_refusal(model, fields, foreign)}
     if foreign:
-        entry["scores"] = compare_scores(fitted.training, fitted.calibration, fields, foreign, options)
+        entry["scores"] = compare_scores(
+            fitted.training, fitted.calibration, fields, foreign, dims=options.dims, share=options.share
+        )
     return entry
 
 

@@ -11,7 +11,6 @@ without them it refused nearly every field that was 20 % brighter than usual, th
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +21,13 @@ from safetensors import safe_open
 from leuk_hf import checkpoint_io, export_record, metrics
 from leuk_hf.calibration import fit_bias, fit_temperature
 from leuk_hf.conformal import COVERAGE, fit_quantiles
-from leuk_hf.field_checks import RefusalLimits, fit_limits, passed_limits, refused_share
+from leuk_hf.field_checks import RefusalLimits, fit_limits, refused_share
 from leuk_hf.in_distribution import DEFAULT_DIMS, InDistribution, fit_in_distribution
-from leuk_hf.input_measures import FieldMeasures
 from leuk_hf.model import LeukDenseNet
 from leuk_hf.prediction import softmax
-from leuk_hf.score_comparison import Described, candidates, compare
-from leuk_hf.seen_fields import Seen, rescored, reweighted
+from leuk_hf.seen_fields import Part, rescored, reweighted
 
-Part = tuple[Seen, Seen, np.ndarray]  # fields, their copies in another light, labels int (N,)
 _EVIDENCE_RIDGE = 1e-4
-_SCORE_LIMIT = "lowest_in_distribution_score"
 _MEASURED = ("usable_fields", "refusal", "scores", "command", "commit", "date", "versions")
 
 
@@ -46,6 +41,7 @@ class Options:
         coverage: Of each class's prediction sets, in (0, 1).
         certainty: Share of draws of the calibration part in which the coverage is to hold, in (0, 1); None: on
             average.
+        outline_orientations: Of the calibrated network, as for `LeukDenseNet`; None: as it is.
         seed: Of the copies in another light.
         batch_size: Fields per forward pass.
 
@@ -57,6 +53,7 @@ class Options:
     share: float = 0.02
     coverage: float = COVERAGE
     certainty: float | None = 0.9
+    outline_orientations: int | None = None
     seed: int = 0
     batch_size: int = 16
 
@@ -199,8 +196,9 @@ def _limits(
     scorer: InDistribution, training: Part, calibration: Part, share: float
 ) -> tuple[RefusalLimits, dict[str, dict[str, float]]]:
     """Fit the limits and tell what share of each part they refuse."""
-    known, held, relit = (rescored(each, scorer) for each in (training[0], calibration[0], calibration[1]))
-    limits = fit_limits(known, held, share, scores=[each.in_distribution_score for each in (*held, *relit)])
+    known, known_relit = (rescored(each, scorer) for each in training[:2])
+    held, relit = (rescored(each, scorer) for each in calibration[:2])
+    limits = fit_limits(known, held, share, relit=(known_relit, relit))
     return limits, {
         "calibration_part": {
             "refused": refused_share(held, limits),
@@ -225,72 +223,6 @@ def _corrected_weights(model: LeukDenseNet, calibration: Part) -> torch.Tensor:
     weights = own + torch.from_numpy(np.outer(bias, evidence)).float()
     # What is fitted next must be fitted to what is saved, which is half precision where the weights come from it.
     return weights.half().float() if torch.equal(own, own.half().float()) else weights
-
-
-def compare_scores(
-    training: Part,
-    calibration: Part,
-    usable: Seen,
-    foreign: dict[str, Seen],
-    options: Options = Options(),
-) -> list[dict[str, Any]]:
-    """Measure every candidate score on foreign images, all fitted to the same fields; see `score_comparison.compare`.
-
-    Args:
-        training: As for `calibrate`.
-        calibration: As for `calibrate`.
-        usable: Fields to be answered, best of the test part.
-        foreign: Name -> images to be refused.
-        options: As for `calibrate`.
-    """
-    known, held = (
-        Described(
-            *(
-                np.concatenate([getattr(part.described, field.name) for part in parts])
-                for field in dataclasses.fields(Described)
-            )
-        )
-        for parts in (training[:2], calibration[:2])
-    )
-    scores = candidates(known, np.tile(training[2], 2), dims=options.dims or DEFAULT_DIMS)
-    described = {name: seen.described for name, seen in foreign.items()}
-    return compare(scores, held, usable.described, described, options.share)
-
-
-def measure_refusal(model: LeukDenseNet, usable: Seen, foreign: dict[str, Seen]) -> dict[str, Any]:
-    """Measure how a calibrated network's refusal, checks and score together, parts images.
-
-    Args:
-        model: Calibrated.
-        usable: Fields to be answered.
-        foreign: Name -> images to be refused.
-
-    Returns:
-        Name -> {refused, auroc, by_limit: limit -> share}; "usable" has no auroc. For the AUROC an image refused by
-        an input check counts as less usable than any other.
-    """
-    limits = model.refusal_limits
-    measures = {"usable": rescored(usable, model.in_distribution)}
-    measures |= {name: rescored(seen, model.in_distribution) for name, seen in foreign.items()}
-
-    def usability(part: Sequence[FieldMeasures]) -> np.ndarray:
-        checked = [set(passed_limits(each, limits)) - {_SCORE_LIMIT} for each in part]
-        scores = [each.in_distribution_score for each in part]
-        return np.array([-np.inf if fails else score for fails, score in zip(checked, scores, strict=True)])
-
-    content: dict[str, Any] = {}
-    for name, part in measures.items():
-        passed = [name for each in part for name in passed_limits(each, limits)]
-        content[name] = {
-            "num_images": len(part),
-            "refused": refused_share(part, limits),
-            "by_limit": {limit: passed.count(limit) / len(part) for limit in sorted(set(passed))},
-        }
-        if name != "usable":
-            kept, found = usability(measures["usable"]), usability(part)
-            positive = np.repeat([True, False], [len(kept), len(found)])
-            content[name]["auroc"] = metrics.auroc(np.concatenate([kept, found]), positive)
-    return content
 
 
 def save_calibrated(model: LeukDenseNet, source: str | Path | None, folder: Path) -> None:

@@ -78,6 +78,7 @@ class _Check:
     sentence: Callable[[FieldMeasures], Sentence]
     addend: float = 0.0  # and what may be added to it
     tail: float = _TAIL
+    with_relit: bool = False  # whether the usable fields' copies in another light count, too, in place of a tolerance
 
     def refuses(self, measures: FieldMeasures, limits: RefusalLimits) -> bool:
         value, limit = getattr(measures, self.measure), getattr(limits, self.limit)
@@ -97,8 +98,10 @@ _TOO_SMALL = Sentence(
     "The cells are too small: the magnification does not fit, or the image shows more than one field; crop it to one."
 )
 # Wider than other tails: a field at one and a half of the magnification is often read wrongly, and still overlaps with
-# the largest cells of the training fields.
-_SIZE_TAIL = 0.003
+# the largest cells of the training fields. Of 579 validation and calibration fields, tails of 1, 3, 5 and 10 in a
+# thousand refuse 0.0, 0.5, 0.9 and 1.6 %, at one and a half of the magnification 35, 50, 66 and 75 %, and when a fifth
+# brighter 0.9, 1.4, 1.9 and 3.3 %.
+_SIZE_TAIL = 0.005
 
 # In the order in which reasons are given: what explains others first. The tolerances are about what training changes
 # fields by (brightness by half, blur, size by a quarter): what the network has learnt to read is not refused.
@@ -120,7 +123,7 @@ _CHECKS = (
     _Check("lowest_sharpness", "sharpness", True, 0.7, lambda measures: Sentence(
         "The image is blurred; focus and take it again.")),
     _Check("lowest_correlation_length", "correlation_length", True, 1, lambda measures: _TOO_SMALL),
-    _Check("lowest_cell_size", "cell_size", True, 1, lambda measures: _TOO_SMALL, tail=_SIZE_TAIL),
+    _Check("lowest_cell_size", "cell_size", True, 1, lambda measures: _TOO_SMALL, tail=_SIZE_TAIL, with_relit=True),
     _Check("lowest_leukocyte_diameter", "leukocyte_diameter", True, 0.8, lambda measures: Sentence(
         "The leukocytes are too small ({extent}): the magnification does not fit, or the image shows more than one"
         " field; crop it to one.", extent=_extent(measures))),
@@ -128,7 +131,8 @@ _CHECKS = (
         "The leukocytes are too large ({extent}): the magnification does not fit; take a whole field.",
         extent=_extent(measures))),
     _Check("highest_cell_size", "cell_size", False, 1, lambda measures: Sentence(
-        "The cells are too large: the magnification does not fit; take a whole field."), tail=_SIZE_TAIL),
+        "The cells are too large: the magnification does not fit; take a whole field."), tail=_SIZE_TAIL,
+        with_relit=True),
     _Check("lowest_in_distribution_score", "in_distribution_score", True, 1, lambda measures: Sentence(
         "The image is unlike the blood-smear fields that the model was trained on.")),
 )  # fmt: skip
@@ -170,14 +174,15 @@ def fit_limits(
     calibration: Sequence[FieldMeasures],
     share: float = 0.02,
     *,
-    scores: Sequence[float] | None = None,
+    relit: tuple[Sequence[FieldMeasures], Sequence[FieldMeasures]] = ((), ()),
 ) -> RefusalLimits:
     """Set the limits by fields that are known to be usable, so that all checks together refuse few of them.
 
-    An input check's limit is what all but a thousandth (of the cells' size: three) of the training and calibration
+    An input check's limit is what all but a thousandth (of the cells' size: five) of the training and calibration
     fields keep, moved outwards by what the network learns to bear. The limit of the in-distribution score, which alone
-    tells other images from smears, takes the rest of `share`, by calibration fields alone: the network knows the
-    training fields by heart.
+    tells other images from smears, takes the rest of `share`, by calibration fields and their copies in another light
+    alone: the network knows the training fields by heart. Those copies, and those of training fields, also set the
+    limits of the cells' size: bright light makes cells look smaller, and their size is no other for that.
     `smallest_side` is `SMALLEST_SIDE` unless fields are smaller, and `largest_elongation` is not fitted: the training
     fields are squares of 224 pixels.
 
@@ -185,7 +190,7 @@ def fit_limits(
         training: Of the training part.
         calibration: Of the calibration part.
         share: Of usable fields that may be refused, in (0, 0.5).
-        scores: In-distribution scores that set their limit; by default those of the calibration fields.
+        relit: Of the copies in another light of both parts, if there are any.
 
     Returns:
         Limits; None where no field has the measure.
@@ -203,12 +208,13 @@ def fit_limits(
         "largest_elongation": LARGEST_ELONGATION,
     }
     for check in _CHECKS[2:-1]:
-        values = [value for each in (*training, *calibration) if (value := getattr(each, check.measure)) is not None]
+        fields = (*training, *calibration, *((*relit[0], *relit[1]) if check.with_relit else ()))
+        values = [value for each in fields if (value := getattr(each, check.measure)) is not None]
         if values:
             kept = _outermost_kept(values, check.tail, is_lowest=check.is_lowest)
             limits[check.limit] = kept * check.tolerance + check.addend
     refused = refused_share(calibration, RefusalLimits(**limits))
-    known = [each.in_distribution_score for each in calibration] if scores is None else scores
+    known = [each.in_distribution_score for each in (*calibration, *relit[1])]
     limits["lowest_in_distribution_score"] = _below_kept(known, max(0.0, share - refused))
     return RefusalLimits(**limits)
 

@@ -10,8 +10,7 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
-from leuk_hf.audit_findings import REMOVED
-from leuk_hf.audit_rows import foreign_corner
+from leuk_hf.audit_rows import REMOVED, foreign_corner
 from leuk_hf.counterfactuals import CORNERS
 from leuk_hf.protocol_tables import epochs_of, is_comparison
 
@@ -114,7 +113,7 @@ def _audited(rows: dict[str, Any]) -> Iterator[Goal]:
 
     answered = {name: _complement(figure) for name, figure in of(REMOVED, "refused").items()}
     yield Goal("leukocytes removed: balanced accuracy", 0.35, _DOWN, of(REMOVED, "balanced_accuracy"))
-    yield Goal("leukocytes removed by its own segmentation: answered with refusal on", 0.02, _DOWN, answered)
+    yield Goal("leukocytes removed: answered with refusal on", 0.02, _DOWN, answered)
     sham = ("sham: equal holes off the leukocytes",)
     yield Goal("sham holes: changed", 0.02, _DOWN, of(sham, "changed"))
     yield Goal("sham holes: refused", 0.02, _DOWN, of(sham, "refused"))

@@ -112,6 +112,7 @@ def _key(model: LeukDenseNet, rows: np.ndarray, appearances: int, seed: int) -> 
     """Name everything that decides the labels of fields that are given: 32 hexadecimal digits."""
     preprocessor = model.preprocessor
     settings = [list(preprocessor.mean), list(preprocessor.std), appearances, seed if appearances else 0, SAMPLES]
+    settings.append(model.outline_orientations)
     digest = hashlib.sha256(json.dumps(settings).encode())
     digest.update(np.ascontiguousarray(rows, dtype=np.int64).tobytes())
     if model.leukocytes is not None:

@@ -18,7 +18,14 @@ from leuk_hf import checkpoint_io
 from leuk_hf.field_checks import RefusalLimits
 from leuk_hf.in_distribution import InDistribution
 from leuk_hf.labels import CLASS_NAMES
-from leuk_hf.leukocyte_view import NUM_CHANNELS_IN_COLOUR, LeukocyteNetwork, LeukocytePool, erase_background, opacity
+from leuk_hf.leukocyte_view import (
+    NUM_CHANNELS_IN_COLOUR,
+    LeukocyteNetwork,
+    LeukocytePool,
+    averaged_ratings,
+    erase_background,
+    opacity,
+)
 from leuk_hf.model_config import check_architecture, check_kinds
 from leuk_hf.preprocessing import Preprocessor
 
@@ -36,6 +43,8 @@ class DenseNetClassifier(nn.Module):
             with what their colours are relative to each other.
         output_stride: Pixels of the field for each place of the last block: 32, or 16 for maps of twice the size (the
             last transition then does not pool).
+        outline_orientations: In how many orientations of a field its leukocytes are looked for, where nothing else is
+            seen: 1, or 4 (mirrored across, down and both), whose ratings are averaged.
         temperature: The logits are divided by it before the softmax (Guo et al. 2017,
             https://arxiv.org/abs/1706.04599); from 0.01 to 100; 1 leaves the probabilities uncalibrated.
         conformal_quantiles: For each class the least probability with which it belongs to the prediction set
@@ -66,6 +75,7 @@ class DenseNetClassifier(nn.Module):
         cam_layer: str = "denseblock4",
         view: str = "field",
         output_stride: int = 32,
+        outline_orientations: int = 1,
         temperature: float = 1.0,
         conformal_quantiles: Sequence[float] = (),
         refusal_limits: RefusalLimits = RefusalLimits(),  # noqa: B008 - frozen
@@ -85,7 +95,11 @@ class DenseNetClassifier(nn.Module):
             raise ValueError(f"view is {view!r}; choose {' or '.join(checkpoint_io.VIEWS)}")
         if output_stride not in (16, 32) or isinstance(output_stride, bool):
             raise ValueError(f"output_stride is {output_stride!r}; choose 16 or 32")
-        self.view, self.output_stride = view, output_stride
+        if outline_orientations not in (1, 4) or isinstance(outline_orientations, bool):
+            raise ValueError(f"outline_orientations is {outline_orientations!r}; choose 1 or 4")
+        if view == "field" and outline_orientations != 1:
+            raise ValueError("outline_orientations is 4, but the view is the whole field; leave it at 1")
+        self.view, self.output_stride, self.outline_orientations = view, output_stride, outline_orientations
         self.conformal_quantiles = checkpoint_io.check_quantiles(conformal_quantiles, self.class_names)
         self.refusal_limits = refusal_limits
         self.architecture: dict[str, Any] = {
@@ -143,7 +157,9 @@ class DenseNetClassifier(nn.Module):
 
     def find_leukocytes(self, pixel_values: torch.Tensor) -> torch.Tensor | None:
         """Rate how far each pixel is left to see: (N, 1, H, W) in [0, 1]; None if the whole field is seen."""
-        return None if self.leukocytes is None else opacity(self.leukocytes(pixel_values))
+        if self.leukocytes is None:
+            return None
+        return opacity(averaged_ratings(self.leukocytes, pixel_values, orientations=self.outline_orientations))
 
     def forward_blocks(self, pixel_values: torch.Tensor, leukocytes: torch.Tensor | None) -> torch.Tensor:
         """Compute the last block's output, before norm5: (N, C, h, w), h = H / output_stride.
@@ -195,6 +211,7 @@ class DenseNetClassifier(nn.Module):
             "cam_layer": self.cam_layer,
             "view": self.view,
             "output_stride": self.output_stride,
+            "outline_orientations": self.outline_orientations,
             "temperature": self.temperature,
             "conformal_quantiles": self.conformal_quantiles,
             "refusal_limits": self.refusal_limits,

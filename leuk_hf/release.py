@@ -84,8 +84,9 @@ def release_checkpoint(
         The test part and its results.
 
     Raises:
-        DataError: If the run is unfinished, the data is not that of the run, there is no such folder, or the run began
-            with other weights than a checkpoint's of its architecture, or these are gone.
+        DataError: If the run is unfinished, the data is not that of the run, there is no such folder, options ask an
+            uncalibrated file for other outlines, or the run began with other weights than a checkpoint's of its
+            architecture, or these are gone.
         TrainingError: If the record of either is damaged.
         CheckpointError: If the run's checkpoint cannot be loaded.
     """
@@ -101,6 +102,11 @@ def release_checkpoint(
     if missing := [str(each) for each in foreign if not each.is_dir()]:
         raise DataError(f"{missing[0]} is no folder; give folders of images to be refused")
     model = LeukDenseNet.from_pretrained(run / "checkpoint")
+    is_calibrated = model.view != "field" if calibrated is None else calibrated
+    if options.outline_orientations is not None and not is_calibrated:
+        raise DataError(
+            "other outlines need another calibration; release the file calibrated, or without --outline-orientations"
+        )
     if halfway:
         model, record = halfway_between(start_of(record, run), model), {**record, "halfway": True}
     halve_precision(model)
@@ -111,7 +117,7 @@ def release_checkpoint(
     shutil.copyfile(run / "split.csv", folder / "split.csv")
 
     calibration = None
-    if model.view != "field" if calibrated is None else calibrated:
+    if is_calibrated:
         parts = calibration_parts(run / "split.csv", dataset, record)
         calibration = calibrate_checkpoint(folder, dataset, parts, folder, options=options, progress=True)
     shipped = LeukDenseNet.from_pretrained(folder)

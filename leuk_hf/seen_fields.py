@@ -36,6 +36,9 @@ class Seen:
     measures: tuple[FieldMeasures, ...]
 
 
+Part = tuple[Seen, Seen, np.ndarray]  # fields, their copies in another light, labels int (N,)
+
+
 def see(
     predictor: Predictor, images: Iterable[Image.Image], *, batch_size: int = 16, progress: str | None = None
 ) -> Seen:

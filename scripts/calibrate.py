@@ -46,6 +46,8 @@ class Arguments:
         share: Of usable fields that may be refused, about.
         coverage: Share of each class's fields whose prediction sets are to hold the class.
         certainty: Share of draws of the calibration part in which that is to be so; 0: on average over draws.
+        outline_orientations: In how many orientations of a field its leukocytes are looked for from now on, 1 or 4;
+            empty: as the checkpoint does.
         fields: At most so many training fields, spread evenly; 0: all.
         seed: Of the copies in another light, and of the bootstrap.
         batch_size: Fields per forward pass.
@@ -64,6 +66,7 @@ class Arguments:
     share: float = 0.02
     coverage: float = 0.95
     certainty: float = 0.9
+    outline_orientations: int | None = None
     fields: int = 0
     seed: int = 0
     batch_size: int = 16
@@ -93,9 +96,12 @@ def run(arguments: Arguments, command: str) -> dict[str, Any]:
         share=arguments.share,
         coverage=arguments.coverage,
         certainty=arguments.certainty or None,
+        outline_orientations=arguments.outline_orientations,
         seed=arguments.seed,
         batch_size=arguments.batch_size,
     )
+    if arguments.only_limits and arguments.outline_orientations is not None:
+        raise DataError("other outlines change every answer; give --outline-orientations without --only-limits")
     if arguments.fields < 0:
         raise DataError(f"fields is {arguments.fields}; give at least 0")
     if not arguments.calibration_parts or {"train", arguments.part} & set(arguments.calibration_parts):

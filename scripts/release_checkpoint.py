@@ -27,6 +27,8 @@ class Arguments:
         calibrated: Whether the file is calibrated on fields kept for that: yes, no, or auto: if the network sees
             leukocytes alone.
         halfway: Take the mean of the weights that the run began with, a checkpoint's, and of those it ended with.
+        outline_orientations: In how many orientations of a field the calibrated file looks for its leukocytes, 1 or 4;
+            empty: as the run.
         foreign: Folders of images that the calibrated file is to refuse, for its figures.
         folder: Where the checkpoint goes.
         plots: Folder for plots of the test part; they hold images of the data, so keep them out of commits.
@@ -39,6 +41,7 @@ class Arguments:
     groups: str | None = None
     calibrated: Literal["auto", "yes", "no"] = "auto"
     halfway: bool = False
+    outline_orientations: int | None = None
     foreign: tuple[Path, ...] = ()
     folder: Path = Path("leuk_hf/checkpoint")
     plots: Path = Path("results/release")
@@ -50,6 +53,7 @@ def main(arguments: list[str]) -> int:
     """Parse and release; the exit code is 0, or 2 for a user's mistake."""
     import tyro
 
+    from leuk_hf.checkpoint_calibration import Options
     from leuk_hf.evaluation import write_plots
     from leuk_hf.model import LeukDenseNet
     from leuk_hf.release import refresh_documents, release_checkpoint
@@ -65,6 +69,7 @@ def main(arguments: list[str]) -> int:
             groups=parsed.groups,
             calibrated={"auto": None, "yes": True, "no": False}[parsed.calibrated],
             halfway=parsed.halfway,
+            options=Options(outline_orientations=parsed.outline_orientations),
             foreign=parsed.foreign,
         )
         refresh_documents(parsed.folder, parsed.readme, parsed.log)

@@ -27,6 +27,7 @@ from leuk_hf import counterfactuals as made
 from leuk_hf.audit import CLEAN, audit, generator_for
 from leuk_hf.audit_report import AuditReport, RowResult
 from leuk_hf.audit_rows import BY_NAME, ROWS, Panel, Subject, corner_only, foreign_corner
+from leuk_hf.audit_rows import REMOVED as REMOVED_ROWS
 from leuk_hf.audit_tables import audit_table
 from leuk_hf.cells import label_leukocytes
 from leuk_hf.counterfactuals import CORNERS
@@ -284,6 +285,7 @@ def test_checks_measure_the_removal_and_its_control():
     covered = np.mean([find_nuclei(image).mean() for image in images])
     assert checks["leukocyte_area_share"] == pytest.approx(covered, abs=1e-6)
     assert checks["leukocyte_area_share_after_inpainting"] == 0 == checks["leukocyte_area_share_after_cloning"]
+    assert checks["leukocyte_area_share_after_another_segmentation"] == 0
     assert 0.95 < checks["sham_hole_area_ratio"] <= 1
     assert checks["num_fields_without_leukocytes"] == 0 == checks["num_fields_with_annotation"]
     assert report_of("corner").checks["num_fields_with_annotation"] == 4 * PER_CLASS
@@ -342,7 +344,7 @@ def test_names_of_rows_differ_and_know_their_donors():
         *(foreign_corner(corner) for corner in CORNERS),
         "colours of another class",
     }
-    used = {*audit_findings.REMOVED, *SHORTCUT_ROWS}
+    used = {*REMOVED_ROWS, *SHORTCUT_ROWS}
     assert used <= set(BY_NAME)  # the findings look rows up by these names
     assert set(audit_findings.NUISANCES) <= {row.section for row in ROWS}
 
@@ -354,6 +356,21 @@ def test_rows_without_leukocytes_show_none_and_leave_the_rest(shown, untouched):
             assert not violet(image).any()
             far = ~cv2.dilate(nuclei.astype(np.uint8), np.ones((9, 9))).astype(bool)
             assert np.array_equal(image[far], field[far])
+
+
+def test_another_segmentation_takes_the_leukocytes_whatever_the_first_one_says(shown, untouched):
+    for image, field in zip(shown["leukocytes removed by another segmentation"], untouched, strict=True):
+        assert not violet(image).any() and (image == field).all(axis=-1).mean() > 0.3
+    field = np.full((224, 224, 3), GLASS, dtype=np.uint8)
+    field[100:120, 80:100] = NUCLEUS
+    field[10:200, 30:32] = NUCLEUS  # too thin for a cell
+    nothing = np.zeros((224, 224), dtype=bool)
+    subject = Subject("a", 0, field, nothing, nothing.astype(np.int32), nothing, nothing, field)
+    panel = Panel([subject], "bottom right", NUCLEUS, GLASS)
+    image, _ = BY_NAME["leukocytes removed by another segmentation"].make(panel, subject, np.random.default_rng(0))
+    assert np.abs(image[100:120, 80:100].astype(int) - GLASS).max() < 10
+    assert (image[10:200, 30:32] == NUCLEUS).all()
+    assert not made.bluish(np.full((50, 60, 3), 90, dtype=np.uint8)).any()  # no colour, no difference
 
 
 def test_rows_of_one_part_alone_show_nothing_else(shown, untouched):

@@ -12,8 +12,9 @@ from PIL import Image
 from sklearn.linear_model import LogisticRegression
 
 from leuk_hf import LeukDenseNet, predict
-from leuk_hf.checkpoint_calibration import Options, calibrate, measure_refusal, save_calibrated
+from leuk_hf.checkpoint_calibration import Options, calibrate, save_calibrated
 from leuk_hf.field_checks import RefusalLimits
+from leuk_hf.refusal_measurement import measure_refusal
 from leuk_hf.seen_fields import relit, see
 from leuk_hf.synthetic import render_smear, write_smears
 from leuk_hf.torch_backend import TorchPredictor
@@ -225,6 +226,11 @@ def test_the_script_from_end_to_end(tiny_model, tmp_path):
         (["--coverage", "95", "--source", "nowhere"], "coverage is 95.0; give a number above 0 and below 1"),
         (["--certainty", "-1", "--source", "nowhere"], "certainty is -1.0; give a number above 0 and below 1"),
         (["--fields", "-1", "--source", "nowhere"], "fields is -1; give at least 0"),
+        (["--outline-orientations", "4"], "outline_orientations is 4, but the view is the whole field; leave it at 1"),
+        (
+            ["--only-limits", "--outline-orientations", "4", "--source", "nowhere"],
+            "other outlines change every answer",
+        ),
         (["--dims", "80"], "36 training fields, too few for an in-distribution score of 80 dimensions; give at least"),
     ):
         done = subprocess.run([*command, *wrong], capture_output=True, text=True, check=False)

@@ -247,21 +247,27 @@ def test_fitted_limits_refuse_no_more_than_asked():
     assert limits.largest_elongation == 1.6 and limits.smallest_side == 64
 
 
-def test_limits_of_size_are_what_all_but_three_thousandths_keep():
+def test_limits_of_size_are_what_all_but_five_thousandths_keep():
     training = [changed(cell_size=0.04 + 0.00002 * number) for number in range(1000)]
     limits = fit_limits(training, [USUAL] * 200, 0.02)
-    assert limits.lowest_cell_size == pytest.approx(0.04 + 0.00002 * 3)  # 3 of 1200 beyond it
+    assert limits.lowest_cell_size == pytest.approx(0.04 + 0.00002 * 6)  # 6 of 1200 beyond it
     assert limits.highest_cell_size == pytest.approx(0.06)  # that of the 200, above which there is none
     assert limits.smallest_side == 64
     assert fit_limits([changed(side=48)], [USUAL]).smallest_side == 48  # what it learns from is not refused
 
 
-def test_score_limit_from_other_scores():
-    training, calibration = random_fields(0, 100), random_fields(1, 50)
-    limits = fit_limits(training, calibration, 0.02, scores=np.linspace(-101, -2, 100).tolist())
-    assert limits.lowest_in_distribution_score == pytest.approx(-99.5)
-    few = fit_limits(training, calibration, 0.02, scores=[-2.0, -1.0])  # none can be spared
-    assert few.lowest_in_distribution_score == pytest.approx(-2.01)
+def test_copies_in_another_light_set_the_limits_of_size_and_score_alone():
+    fields = [USUAL] * 100
+    smaller = [changed(cell_size=0.03, light=10.0, in_distribution_score=-50.0 - number) for number in range(100)]
+    alone, limits = fit_limits(fields, fields, 0.02), fit_limits(fields, fields, 0.02, relit=(smaller, smaller))
+    assert alone.lowest_cell_size == USUAL.cell_size and limits.lowest_cell_size == 0.03
+    assert limits.highest_cell_size == alone.highest_cell_size == USUAL.cell_size
+    assert limits.lowest_light == alone.lowest_light
+    assert limits.lowest_in_distribution_score == pytest.approx(
+        -145.5
+    )  # 4 of the 200 of the calibration part below it
+    few = fit_limits(fields, fields[:1], 0.02, relit=((), smaller[:1]))  # none can be spared
+    assert few.lowest_in_distribution_score == pytest.approx(-50.25)
 
 
 def test_unknown_measures_get_no_limit():

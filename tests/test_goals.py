@@ -75,7 +75,7 @@ def test_the_worst_figure_decides():
     assert met == {
         "`grouped`: balanced accuracy": False,  # the checkpoint reaches it, its recipe over three folds does not
         "leukocytes removed: balanced accuracy": False,
-        "leukocytes removed by its own segmentation: answered with refusal on": False,
+        "leukocytes removed: answered with refusal on": False,
         "leukocytes only: balanced accuracy lost": True,
         "brightness: accuracy": True,
         "corner of another class: changed": False,
@@ -96,7 +96,7 @@ def test_the_worst_figure_decides():
     assert refused["`grouped`, 3 run(s)"]["interval"] == pytest.approx([0.03, 0.05])
     lost = goals["leukocytes only: balanced accuracy lost"].figures[""]
     assert lost["value"] == pytest.approx(0.02) and lost["interval"] is None
-    answered = goals["leukocytes removed by its own segmentation: answered with refusal on"]
+    answered = goals["leukocytes removed: answered with refusal on"]
     answered = answered.figures["leukocytes removed, background cloned"]
     assert answered["value"] == pytest.approx(0.03) and answered["interval"] == pytest.approx([0.026, 0.03])
 

@@ -72,6 +72,11 @@ def test_another_question_is_another_file(model, fields):
     got = find_labels(other, fields, ROWS, appearances=1)
     assert np.array_equal(got, searched_labels(other, fields, ROWS, appearances=1))
     assert len(files(fields)) == 5
+    averaging = LeukDenseNet(**{**model.settings, "outline_orientations": 4}).eval()
+    averaging.load_state_dict(model.state_dict())
+    got = find_labels(averaging, fields, ROWS, appearances=1)
+    assert np.array_equal(got, searched_labels(averaging, fields, ROWS, appearances=1))
+    assert len(files(fields)) == 6
 
 
 @pytest.mark.parametrize("harm", ["cut", "emptied", "moved", "other shape", "other key", "pickled"])

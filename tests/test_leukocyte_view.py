@@ -200,9 +200,9 @@ def test_what_surrounds_leukocytes_does_not_move_the_logits(fields, masks):
     assert torch.allclose(one, other, atol=1e-4) and one.std(dim=0).min() > 1e-3
 
 
-@pytest.mark.parametrize("output_stride", [16, 32])
-def test_closed_forms_equal_captum(fields, output_stride):
-    model = seeing_leukocytes(output_stride=output_stride)
+@pytest.mark.parametrize(("output_stride", "orientations"), [(16, 4), (32, 1)])
+def test_closed_forms_equal_captum(fields, output_stride, orientations):
+    model = seeing_leukocytes(output_stride=output_stride, outline_orientations=orientations)
     values = values_of(fields)
     assert closed_form_layers(model) == ("denseblock4", "leukocyte_pool")
     for layer in closed_form_layers(model):
@@ -243,11 +243,25 @@ def test_the_network_finds_cells_in_synthetic_smears_and_none_on_glass():
     assert shares.min() > 0.02 and glass == 0
 
 
+def test_outlines_of_four_orientations_are_averaged_and_turn_with_the_field(fields):
+    once, averaged = (seeing_leukocytes(outline_orientations=number) for number in (1, 4))
+    values = values_of(fields)
+    with torch.no_grad():
+        turned = ((), (3,), (2,), (2, 3))
+        ratings = [torch.flip(once.leukocytes(torch.flip(values, axes)), axes) for axes in turned]
+        found = averaged.find_leukocytes(values)
+        assert torch.allclose(found, opacity(sum(ratings) / 4), atol=1e-5)
+        assert torch.allclose(averaged.find_leukocytes(values.flip(2)).flip(2), found, atol=1e-4)
+        assert not torch.allclose(once.find_leukocytes(values.flip(2)).flip(2), opacity(ratings[0]), atol=1e-2)
+        assert torch.equal(once.find_leukocytes(values), opacity(ratings[0]))
+
+
 def test_checkpoints_come_back_and_timm_alone_refuses_them(tmp_path, fields):
-    model = seeing_leukocytes(output_stride=16)
+    model = seeing_leukocytes(output_stride=16, outline_orientations=4)
     model.save_pretrained(tmp_path)
     loaded = LeukDenseNet.from_pretrained(tmp_path)
     assert loaded.view == "leukocytes" and loaded.output_stride == 16 and loaded.identity() == model.identity()
+    assert loaded.outline_orientations == 4
     with torch.no_grad():
         assert torch.equal(loaded(values_of(fields)), model(values_of(fields)))
     assert json.loads((tmp_path / "config.json").read_text())["architecture"] == "leuk_hf_densenet121"
@@ -260,6 +274,9 @@ def test_checkpoints_come_back_and_timm_alone_refuses_them(tmp_path, fields):
     [
         ({"view": "cells"}, "view is 'cells'; choose field or leukocytes or leukocytes_in_colour"),
         ({"output_stride": 8}, "choose 16 or 32"),
+        ({"view": "leukocytes", "outline_orientations": 2}, "outline_orientations is 2; choose 1 or 4"),
+        ({"view": "leukocytes", "outline_orientations": True}, "outline_orientations is True; choose 1 or 4"),
+        ({"outline_orientations": 4}, "outline_orientations is 4, but the view is the whole field; leave it at 1"),
     ],
 )
 def test_settings_that_do_not_exist_are_refused(settings, reason):

@@ -10,8 +10,8 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from leuk_hf.audit_findings import ABOVE_CHANCE, MOVED, NUISANCES, REFUSES, REMOVED
-from leuk_hf.audit_rows import corner_only, foreign_corner
+from leuk_hf.audit_findings import ABOVE_CHANCE, MOVED, NUISANCES, REFUSES
+from leuk_hf.audit_rows import REMOVED, corner_only, foreign_corner
 from leuk_hf.counterfactuals import CORNERS
 from leuk_hf.protocol_tables import is_comparison
 
