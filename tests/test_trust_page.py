@@ -243,6 +243,14 @@ def test_figures_of_the_checkpoint_come_before_those_of_recipes():
     page = trust_html({**SHIPPED, "protocols": {**compared, **own}}, model="owner/name", is_public=True)
     first = page.index(words_trust.TEXTS["en"]["trust_figure"].split("{")[0])
     assert first < page.index(words_trust.TEXTS["en"]["trust_recipes"])
+    # Of a comparison one row stands open; the rest is folded, so that the page stays short on a phone.
+    folded = page.count(f"<summary>{words_trust.TEXTS['en']['trust_all_figures']}</summary>")
+    assert folded == len(compared)
+    opened = re.sub(r"<details>.*?</details>", "", page)
+    for content in (entry["recipes"] for entry in compared.values()):
+        for recipe in content.values():
+            assert figure(recipe["metrics"]["balanced_accuracy"]) in opened
+    assert opened.count(words_trust.TEXTS["en"]["trust_session_words"]) == 0
 
 
 def test_sessions_that_were_left_out_are_shown_first_and_one_by_one():

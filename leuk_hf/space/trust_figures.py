@@ -16,6 +16,7 @@ from leuk_hf.space.words import TEXTS
 
 LEVEL = 0.95  # of every interval in results.json, see leuk_hf.results
 Say = Callable[..., str]
+_FIRST = "balanced_accuracy"  # what is seen of a comparison before the rest is unfolded
 
 
 def right_html(results: Mapping[str, Any], words: Say) -> str:
@@ -50,8 +51,10 @@ def _protocol(name: str, entry: Mapping[str, Any], words: Say) -> str:
 
 def _comparison(name: str, entry: Mapping[str, Any], words: Say) -> str:
     recipes = list(entry["recipes"].values())
-    rows = [[_metric(key, words), *(_measure(key, recipe["metrics"].get(key)) for recipe in recipes)]
-            for key in recipes[0]["metrics"]]  # fmt: skip
+    measures = {key: [_metric(key, words), *(_measure(key, recipe["metrics"].get(key)) for recipe in recipes)]
+                for key in recipes[0]["metrics"]}  # fmt: skip
+    first = [measures.pop(key) for key in (_FIRST,) if key in measures]
+    rows = list(measures.values())
     for label in recipes[0]["class_names"]:
         for rate in ("sensitivity", "specificity"):
             cells = [figure(recipe["per_class"][label].get(rate)) for recipe in recipes]
@@ -63,9 +66,11 @@ def _comparison(name: str, entry: Mapping[str, Any], words: Say) -> str:
     protocol, without = entry.get("protocol", name), ""
     if entry["without"]:
         without = f" {words('without', classes=html.escape(', '.join(entry['without'])))}"
+    titles = [words("measure"), *headings]
     return (
         f"<p>{_about(protocol, entry['part'], recipes[0]['num_fields'], words)}{without} {words('recipes')}</p>"
-        f"{table([words('measure'), *headings], rows)}{_sessions(entry, headings, words)}"
+        f"{table(titles, first)}<details><summary>{words('all_figures')}</summary>"
+        f"{table(titles, rows)}{_sessions(entry, headings, words)}</details>"
     )
 
 
