@@ -234,6 +234,17 @@ def test_recipes_say_of_how_many_epochs_they_are_and_names_are_no_markdown():
     assert "protocol <code>reference</code>" in page and "`" not in page
 
 
+def test_refused_images_are_named_by_what_they_show():
+    ((name, entry),) = SHIPPED["calibration"].items()
+    refusal = {"usable": entry["refusal"]["usable"]}
+    refusal |= {folder: {"refused": 0.96, "num_images": 5, "auroc": 0.99} for folder in ("ood/bccd", "my/x<y")}
+    results = {"calibration": {name: {**entry, "refusal": refusal}}}
+    english, persian = (trust_html(results, model="m", language=language) for language in ("en", "fa"))
+    assert '<th scope="row">Blood smears of another laboratory</th>' in english
+    assert '<th scope="row">bccd</th>' not in english + persian
+    assert '<th scope="row">x&lt;y</th>' in english and '<th scope="row">x&lt;y</th>' in persian
+
+
 def test_figures_of_the_checkpoint_come_before_those_of_recipes():
     own, compared = (
         {name: entry for name, entry in SHIPPED["protocols"].items() if ("recipes" in entry) == is_compared}

@@ -10,9 +10,10 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from leuk_hf.claims import FOREIGN
 from leuk_hf.protocol_tables import epochs_of, is_comparison
 from leuk_hf.space.charts import bar, confusion_table, figure, number, percent, reliability_diagram, rounded, table
-from leuk_hf.space.words import TEXTS
+from leuk_hf.space.words import TEXTS, tell
 
 LEVEL = 0.95  # of every interval in results.json, see leuk_hf.results
 Say = Callable[..., str]
@@ -146,13 +147,16 @@ def pictures_html(own: list[Mapping[str, Any]], words: Say) -> str:
     return f'<div class="leuk-halves">{"".join(parts)}</div>' if parts else ""
 
 
-def sets_html(results: Mapping[str, Any], own: list[Mapping[str, Any]], words: Say) -> str:
+def sets_html(
+    results: Mapping[str, Any], own: list[Mapping[str, Any]], words: Say, *, language: str | None = "en"
+) -> str:
     """Tell how good prediction sets and refusal are.
 
     Args:
         results: Content of a results.json.
         own: From `own_parts`.
         words: As for `right_html`.
+        language: One of `leuk_hf.space.words.LANGUAGES`.
     """
     parts = []
     for entry in own:
@@ -165,7 +169,7 @@ def sets_html(results: Mapping[str, Any], own: list[Mapping[str, Any]], words: S
     for entry in results.get("calibration", {}).values():
         rows = [
             [
-                words("usable") if name == "usable" else name.rstrip("/").split("/")[-1],
+                words("usable") if name == "usable" else _images_in(name.rstrip("/").split("/")[-1], language),
                 str(each["num_images"]),
                 f"{percent(each['refused'])}{bar({'value': each['refused']})}",
                 number(each["auroc"]) if "auroc" in each else "",
@@ -176,3 +180,11 @@ def sets_html(results: Mapping[str, Any], own: list[Mapping[str, Any]], words: S
             headings = [words(key) for key in ("images", "images", "refused", "auroc")]
             parts.append(f"<p>{words('refusal_words')}</p>{table(['', *headings[1:]], rows)}")
     return f"<h2>{words('sets')}</h2>{''.join(parts)}" if parts else ""
+
+
+def _images_in(folder: str, language: str | None) -> str:
+    """Say what the images of a folder show; its name, if that is not known."""
+    if folder not in FOREIGN:
+        return folder
+    shown = tell(FOREIGN[folder], language)
+    return f"{shown[:1].upper()}{shown[1:]}"

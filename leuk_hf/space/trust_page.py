@@ -71,7 +71,7 @@ def trust_html(
             intro,
             right_html(results, words),
             pictures_html(own, words),
-            sets_html(results, own, words),
+            sets_html(results, own, words, language=language),
             *_audits(results, words, language),
             *_claims(results, words, language),
             _data(results, words, is_public=is_public),
