@@ -23,12 +23,13 @@ from leuk_hf.audit_report import AuditReport, RowResult
 from leuk_hf.audit_rows import (
     BY_NAME,
     REMOVAL_MARGIN,
+    REMOVED_BLUISH,
     REMOVED_CLONED,
-    REMOVED_OTHERWISE,
     ROWS,
     Panel,
     Row,
     Subject,
+    bluish_holes,
     sham_holes,
 )
 from leuk_hf.audit_store import RowStore
@@ -260,24 +261,27 @@ def _checks(panel: Panel, segment: Segmenter, seed: int, pool: ThreadPoolExecuto
     """Measure whether the removal and its control did what their rows claim."""
 
     def measure(subject: Subject) -> tuple[float, ...]:
-        cloned, otherwise = (
+        cloned, without_bluish = (
             BY_NAME[name].make(panel, subject, generator_for(seed, name, subject.name))[0]
-            for name in (REMOVED_CLONED, REMOVED_OTHERWISE)
+            for name in (REMOVED_CLONED, REMOVED_BLUISH)
         )
         sham = sham_holes(subject, generator_for(seed, "sham: equal holes off the leukocytes", subject.name))
         left = [
-            float(np.asarray(segment(Image.fromarray(one))).mean()) for one in (subject.emptied, cloned, otherwise)
+            float(np.asarray(segment(Image.fromarray(one))).mean())
+            for one in (subject.emptied, cloned, without_bluish)
         ]
-        return float(subject.leukocytes.mean()), *left, float(subject.holes.mean()), float(sham.mean())
+        holes = (subject.holes, sham, bluish_holes(subject))
+        return float(subject.leukocytes.mean()), *left, *(float(each.mean()) for each in holes)
 
-    before, inpainted, cloned, otherwise, holes, sham = np.array(list(pool.map(measure, panel.subjects))).T
+    before, inpainted, cloned, without, holes, sham, bluish = np.array(list(pool.map(measure, panel.subjects))).T
     return {
         "num_fields_without_leukocytes": int((before == 0).sum()),
         "num_fields_with_annotation": int(sum(subject.annotation.any() for subject in panel.subjects)),
         "leukocyte_area_share": round(float(before.mean()), 6),
         "leukocyte_area_share_after_inpainting": round(float(inpainted.mean()), 6),
         "leukocyte_area_share_after_cloning": round(float(cloned.mean()), 6),
-        "leukocyte_area_share_after_another_segmentation": round(float(otherwise.mean()), 6),
+        "leukocyte_area_share_without_bluish": round(float(without.mean()), 6),
+        "bluish_hole_area_share": round(float(bluish.mean()), 6),
         "sham_hole_area_ratio": round(float(sham.sum() / max(holes.sum(), 1e-12)), 6),
         "corner": panel.corner,
     }

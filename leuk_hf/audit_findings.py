@@ -69,7 +69,7 @@ def _clueless(rows: Figures, chance: float) -> Finding | None:
 
 
 def _removed(rows: Figures, chance: float) -> Finding | None:
-    # The third removal takes much of the background along, so that it may hide what a background gives away.
+    # Not without everything bluish: that takes much of the background along, and what it gives away.
     present = [rows[name] for name in (REMOVED_INPAINTED, REMOVED_CLONED) if name in rows]
     if not present:
         return None

@@ -18,7 +18,7 @@ from leuk_hf import perturbations as changed
 from leuk_hf.cells import nearest_labels
 
 REMOVAL_MARGIN = 3  # pixels of a 224-pixel field cut around each leukocyte, so that no stained rim stays
-OTHER_MARGIN = 7  # the same around what another segmentation finds, which sees less of cytoplasm
+BLUISH_MARGIN = 7  # the same around what is bluish, which holds less of the cytoplasm
 KEPT_MARGIN = 1  # the same around leukocytes that are kept or transplanted: little of their background comes along
 
 
@@ -113,8 +113,7 @@ def _cloned(panel: Panel, subject: Subject, generator: Generator) -> Made:
 
 
 def _bluish_removed(panel: Panel, subject: Subject, generator: Generator) -> Made:
-    hole = made.widen(made.bluish(subject.field), subject.field, OTHER_MARGIN)
-    return made.inpaint(subject.field, hole), None
+    return made.inpaint(subject.field, bluish_holes(subject)), None
 
 
 def _sham(panel: Panel, subject: Subject, generator: Generator) -> Made:
@@ -176,6 +175,11 @@ def sham_holes(subject: Subject, generator: Generator) -> np.ndarray:
     return made.displaced(grown, subject.holes | subject.annotation, generator)
 
 
+def bluish_holes(subject: Subject) -> np.ndarray:
+    """Mask what is bluish in a field, and `BLUISH_MARGIN` around it: bool (H, W)."""
+    return made.widen(made.bluish(subject.field), subject.field, BLUISH_MARGIN)
+
+
 def fitted(content: np.ndarray, field: np.ndarray) -> np.ndarray:
     """Bring another subject's field or mask to a field's height and width."""
     import cv2
@@ -188,8 +192,8 @@ def fitted(content: np.ndarray, field: np.ndarray) -> np.ndarray:
 
 
 REMOVED_INPAINTED, REMOVED_CLONED = "leukocytes removed, inpainted", "leukocytes removed, background cloned"
-REMOVED_OTHERWISE = "leukocytes removed by another segmentation"
-REMOVED = (REMOVED_INPAINTED, REMOVED_CLONED, REMOVED_OTHERWISE)  # rows in which there is nothing to diagnose
+REMOVED_BLUISH = "everything bluish removed, inpainted"
+REMOVED = (REMOVED_INPAINTED, REMOVED_CLONED, REMOVED_BLUISH)  # rows in which there is nothing to diagnose
 _LEUKOCYTES, _CONTROLS, _SHORTCUTS = "leukocytes", "controls", "shortcuts"
 _COLOUR, _OPTICS, _GEOMETRY = "light and colour", "optics and file", "geometry"
 _MAGNIFICATION = "magnification"
@@ -200,8 +204,8 @@ ROWS: tuple[Row, ...] = (
         lambda panel, subject, generator: (subject.emptied, None)),
     Row(REMOVED_CLONED, _LEUKOCYTES,
         "The same with pieces of the field's own background, which leave no smooth patch.", _cloned),
-    Row(REMOVED_OTHERWISE, _LEUKOCYTES,
-        "The same where a threshold of blueness finds them, inpainted: whom did the first segmentation teach?",
+    Row(REMOVED_BLUISH, _LEUKOCYTES,
+        "Does it matter which segmentation removes them? A threshold takes leukocytes and what is stained like them.",
         _bluish_removed),
     Row("leukocytes only, on grey", _LEUKOCYTES, "Are the leukocytes alone enough?",
         lambda panel, subject, generator: (made.isolate(subject.field, subject.kept), None)),

@@ -42,12 +42,13 @@ def audit_table(report: dict[str, Any], sections: Collection[str] | None = None)
     checks = report["checks"]
     before, after = checks["leukocyte_area_share"], checks["leukocyte_area_share_after_inpainting"]
     cloned = checks["leukocyte_area_share_after_cloning"]
-    other = ""  # reports from before that row have none
-    if (left := checks.get("leukocyte_area_share_after_another_segmentation")) is not None:
-        other = f", {100 * left:.2f} % after removal by another segmentation"
+    bluish = ""  # reports from before that row have none
+    if (left := checks.get("leukocyte_area_share_without_bluish")) is not None:
+        share = 100 * checks["bluish_hole_area_share"]
+        bluish = f", {100 * left:.2f} % without anything bluish, which takes {share:.0f} % of the field along"
     notes = (
         f"Checks: leukocytes cover {100 * before:.1f} % of the fields, {100 * after:.2f} % after inpainting and"
-        f" {100 * cloned:.2f} % after cloning{other}, by the audit's own segmentation; the sham holes have"
+        f" {100 * cloned:.2f} % after cloning{bluish}, by the audit's own segmentation; the sham holes have"
         f" {100 * checks['sham_hole_area_ratio']:.0f} % of the area of the real ones; corner: {checks['corner']};"
         f" fields without any leukocyte found: {checks['num_fields_without_leukocytes']} of {report['num_fields']}."
     )

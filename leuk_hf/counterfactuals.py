@@ -156,7 +156,7 @@ def glass(field: np.ndarray, leukocytes: np.ndarray) -> np.ndarray:
 
 
 def bluish(field: np.ndarray) -> np.ndarray:
-    """Find what is bluer than the rest and not thin: leukocytes, and some of what stains like them.
+    """Find what is bluer than the rest and not thin: leukocytes, and what stains like them.
 
     Nothing of it was fitted, so that it shares nothing with `segment_leukocytes` and what learned from that: the low
     side of Otsu's threshold on b* of CIELAB, opened by a disc.

@@ -285,7 +285,9 @@ def test_checks_measure_the_removal_and_its_control():
     covered = np.mean([find_nuclei(image).mean() for image in images])
     assert checks["leukocyte_area_share"] == pytest.approx(covered, abs=1e-6)
     assert checks["leukocyte_area_share_after_inpainting"] == 0 == checks["leukocyte_area_share_after_cloning"]
-    assert checks["leukocyte_area_share_after_another_segmentation"] == 0
+    assert checks["leukocyte_area_share_without_bluish"] == 0
+    holes = [made.widen(made.bluish(image), image, 7).mean() for image in map(np.asarray, images)]
+    assert checks["bluish_hole_area_share"] == pytest.approx(np.mean(holes), abs=1e-6) and 0.1 < np.mean(holes) < 0.6
     assert 0.95 < checks["sham_hole_area_ratio"] <= 1
     assert checks["num_fields_without_leukocytes"] == 0 == checks["num_fields_with_annotation"]
     assert report_of("corner").checks["num_fields_with_annotation"] == 4 * PER_CLASS
@@ -358,8 +360,8 @@ def test_rows_without_leukocytes_show_none_and_leave_the_rest(shown, untouched):
             assert np.array_equal(image[far], field[far])
 
 
-def test_another_segmentation_takes_the_leukocytes_whatever_the_first_one_says(shown, untouched):
-    for image, field in zip(shown["leukocytes removed by another segmentation"], untouched, strict=True):
+def test_what_is_bluish_goes_whatever_the_segmentation_says(shown, untouched):
+    for image, field in zip(shown["everything bluish removed, inpainted"], untouched, strict=True):
         assert not violet(image).any() and (image == field).all(axis=-1).mean() > 0.3
     field = np.full((224, 224, 3), GLASS, dtype=np.uint8)
     field[100:120, 80:100] = NUCLEUS
@@ -367,7 +369,7 @@ def test_another_segmentation_takes_the_leukocytes_whatever_the_first_one_says(s
     nothing = np.zeros((224, 224), dtype=bool)
     subject = Subject("a", 0, field, nothing, nothing.astype(np.int32), nothing, nothing, field)
     panel = Panel([subject], "bottom right", NUCLEUS, GLASS)
-    image, _ = BY_NAME["leukocytes removed by another segmentation"].make(panel, subject, np.random.default_rng(0))
+    image, _ = BY_NAME["everything bluish removed, inpainted"].make(panel, subject, np.random.default_rng(0))
     assert np.abs(image[100:120, 80:100].astype(int) - GLASS).max() < 10
     assert (image[10:200, 30:32] == NUCLEUS).all()
     assert not made.bluish(np.full((50, 60, 3), 90, dtype=np.uint8)).any()  # no colour, no difference

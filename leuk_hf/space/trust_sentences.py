@@ -11,7 +11,7 @@ _VALUE = re.compile(r"[-+]?\d+(?:\.\d+)?(?:/\d+)?")
 _PERSIAN = {
     "leukocytes removed, inpainted": "لکوسیت‌ها حذف شده، جای آن‌ها هموار پر شده",
     "leukocytes removed, background cloned": "لکوسیت‌ها حذف شده، جای آن‌ها با زمینه پر شده",
-    "leukocytes removed by another segmentation": "لکوسیت‌ها با بخش‌بندی دیگری حذف شده",
+    "everything bluish removed, inpainted": "هر چیز آبی‌فام حذف شده، جای آن هموار پر شده",
     "leukocytes only, on grey": "فقط لکوسیت‌ها، روی خاکستری",
     "half of the leukocytes removed": "نیمی از لکوسیت‌ها حذف شده",
     "leukocytes on another class's background": "لکوسیت‌ها روی زمینهٔ ردهٔ دیگر",
