@@ -6,6 +6,7 @@ calibration fields and their copies in another light together, and put into the 
 evidence, as in a field without leukocytes, it must not speak for a class.
 Foreign images fit nothing. Beside every field a copy in another light (`relit`) tells the score what it must bear:
 without them it refused nearly every field that was 20 % brighter than usual, though it could be read as well as any.
+The copies set the limits of the cells' size, too, which bright light makes look smaller.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from safetensors import safe_open
 from leuk_hf import checkpoint_io, export_record, metrics
 from leuk_hf.calibration import fit_bias, fit_temperature
 from leuk_hf.conformal import COVERAGE, fit_quantiles
+from leuk_hf.errors import DataError
 from leuk_hf.field_checks import RefusalLimits, fit_limits, refused_share
 from leuk_hf.in_distribution import DEFAULT_DIMS, InDistribution, fit_in_distribution
 from leuk_hf.model import LeukDenseNet
@@ -58,6 +60,8 @@ class Options:
     batch_size: int = 16
 
     def __post_init__(self) -> None:
+        if self.outline_orientations not in (None, 1, 4):
+            raise ValueError(f"outline_orientations is {self.outline_orientations!r}; choose 1 or 4")
         for name, least in (("batch_size", 1), ("dims", 0), ("seed", 0)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} is {getattr(self, name)}; give at least {least}")
@@ -101,7 +105,8 @@ def calibrate(
         options: How.
 
     Raises:
-        DataError: If a class has no field in a part, or crepes or scikit-learn is not installed.
+        DataError: If a class has no field in a part, no calibration field has a leukocyte, or crepes or scikit-learn
+            is not installed.
         ValueError: If there are too few training fields for the dimensions.
     """
     before = softmax(calibration[0].described.logits / model.temperature)
@@ -153,6 +158,7 @@ def calibrate(
         "conformal_quantiles": list(quantiles),
         "refusal_limits": dataclasses.asdict(limits),
         **dataclasses.asdict(options),
+        "outline_orientations": model.outline_orientations,
         "num_training_fields": len(known_labels),
         "num_calibration_fields": len(held_labels),
         "calibration_part": {
@@ -214,6 +220,11 @@ def _corrected_weights(model: LeukDenseNet, calibration: Part) -> torch.Tensor:
     logits, features = (
         np.concatenate([getattr(part.described, name) for part in (held, relit)]) for name in ("logits", "features")
     )
+    if not features.any():
+        raise DataError(
+            f"the network finds no leukocyte in any of {len(labels)} calibration fields, so that there is nothing to"
+            " calibrate; give smear fields like those it was trained on"
+        )
     bias = fit_bias(logits, np.tile(labels, 2))
     # The ridge regression of 1 on the features, without intercept: 1 for fields, 0 where all features are 0.
     products = features @ features.T

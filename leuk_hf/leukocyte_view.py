@@ -74,20 +74,20 @@ class LeukocyteNetwork(nn.Module):
 def averaged_ratings(network: nn.Module, pixel_values: torch.Tensor, *, orientations: int) -> torch.Tensor:
     """Rate a field's pixels in several orientations, each turned back, on average: logits (N, 1, H, W).
 
-    A small network is not sure of outlines to a pixel; in grey, where it is least sure, the average of four finds them
-    better than any one.
+    A small network is not sure of outlines to a pixel. Along the average of four a classifier was right more often in
+    grey, where outlines are found worst (experiment log).
 
     Args:
         network: `LeukocyteNetwork`.
         pixel_values: (N, 3, H, W).
-        orientations: How many of: as it is, mirrored across, mirrored down, turned by half.
+        orientations: 1: as it is; 4: also mirrored across, mirrored down, and turned by half.
     """
     logits = network(pixel_values)
     if orientations == 1:
         return logits
-    for axes in _MIRRORED[: orientations - 1]:
+    for axes in _MIRRORED:
         logits = logits + network(pixel_values.flip(axes)).flip(axes)
-    return logits / orientations
+    return logits / (1 + len(_MIRRORED))
 
 
 def opacity(logits: torch.Tensor) -> torch.Tensor:

@@ -212,18 +212,21 @@ class LeukDenseNet(
 
         Args:
             **settings: Arguments of `__init__` that replace this model's, but for the architecture. With other
-                class_names the classifier starts from random weights.
+                class_names the classifier starts from random weights. Leukocytes are looked for as they are here
+                (`outline_orientations`).
 
         Returns:
             A new model in evaluation mode; this one is untouched.
         """
         # What was fitted on a calibration part belongs to the weights, classes and preprocessing it was fitted to.
-        unfitted = {
+        unfitted: dict[str, Any] = {
             "temperature": 1.0,
             "conformal_quantiles": (),
             "refusal_limits": RefusalLimits(),
             "in_distribution_dims": 0,
         }
+        if settings.get("view") == "field":
+            unfitted["outline_orientations"] = 1
         model = type(self)(**{**self.settings, **unfitted, **settings})
         state_dict = {name: tensor for name, tensor in self.state_dict().items() if name in model.state_dict()}
         state_dict.update(model._own_state(prefix="in_distribution."))

@@ -84,8 +84,8 @@ def release_checkpoint(
         The test part and its results.
 
     Raises:
-        DataError: If the run is unfinished, the data is not that of the run, there is no such folder, options ask an
-            uncalibrated file for other outlines, or the run began with other weights than a checkpoint's of its
+        DataError: If the run is unfinished, the data is not that of the run, there is no such folder, options ask for
+            outlines that the file cannot have, or the run began with other weights than a checkpoint's of its
             architecture, or these are gone.
         TrainingError: If the record of either is damaged.
         CheckpointError: If the run's checkpoint cannot be loaded.
@@ -103,9 +103,9 @@ def release_checkpoint(
         raise DataError(f"{missing[0]} is no folder; give folders of images to be refused")
     model = LeukDenseNet.from_pretrained(run / "checkpoint")
     is_calibrated = model.view != "field" if calibrated is None else calibrated
-    if options.outline_orientations is not None and not is_calibrated:
+    if options.outline_orientations is not None and (model.view == "field" or not is_calibrated):
         raise DataError(
-            "other outlines need another calibration; release the file calibrated, or without --outline-orientations"
+            "other outlines are for a calibrated network that sees leukocytes alone; leave out --outline-orientations"
         )
     if halfway:
         model, record = halfway_between(start_of(record, run), model), {**record, "halfway": True}

@@ -12,7 +12,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from leuk_hf.errors import LeukError
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from leuk_hf.seen_fields import Seen
 
-_COMPANIONS = ("training.json", "split.csv", "results.json")
+_COMPANIONS = ("training.json", "split.csv")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Arguments:
     share: float = 0.02
     coverage: float = 0.95
     certainty: float = 0.9
-    outline_orientations: int | None = None
+    outline_orientations: Literal[1, 4] | None = None
     fields: int = 0
     seed: int = 0
     batch_size: int = 16
@@ -141,7 +141,7 @@ def run(arguments: Arguments, command: str) -> dict[str, Any]:
     fitted = calibrate_checkpoint(
         source, dataset, parts, arguments.output, options=options, report=report, progress=True
     )
-    _copy_companions(source, arguments.output)
+    _copy_companions(source, arguments.output, is_changed=report is None)
     reloaded = LeukDenseNet.from_pretrained(arguments.output)
     predictor = TorchPredictor(reloaded, fast=True, precision="float32")
     size = arguments.batch_size
@@ -216,14 +216,23 @@ def _report_of(source: Any, protocol: str) -> dict[str, Any]:
     return dict(report)
 
 
-def _copy_companions(source: Any, output: Path) -> None:
-    """Take along what lies beside a local checkpoint and stays true of the calibrated one."""
+def _copy_companions(source: Any, output: Path, *, is_changed: bool) -> None:
+    """Take along what lies beside a local checkpoint and stays true of the calibrated one.
+
+    Other answers (`is_changed`) leave figures of recipes, of the data and of speed with any weights.
+    """
     from leuk_hf import checkpoint_io
+    from leuk_hf.files import write_json
+    from leuk_hf.release import without_the_weights
 
     folder = checkpoint_io.locate(source, checkpoint_io.CONFIG_NAME).parent
-    for name in _COMPANIONS:
+    results = checkpoint_io.RESULTS_NAME
+    names = _COMPANIONS if is_changed else (*_COMPANIONS, results)
+    for name in names:
         if (folder / name).is_file() and folder.resolve() != output.resolve():
             shutil.copyfile(folder / name, output / name)
+    if is_changed and (folder / results).is_file():
+        write_json(output / results, without_the_weights(folder / results))
 
 
 def _report(entry: dict[str, Any]) -> Iterator[str]:

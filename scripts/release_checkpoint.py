@@ -41,7 +41,7 @@ class Arguments:
     groups: str | None = None
     calibrated: Literal["auto", "yes", "no"] = "auto"
     halfway: bool = False
-    outline_orientations: int | None = None
+    outline_orientations: Literal[1, 4] | None = None
     foreign: tuple[Path, ...] = ()
     folder: Path = Path("leuk_hf/checkpoint")
     plots: Path = Path("results/release")

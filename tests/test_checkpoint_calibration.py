@@ -12,7 +12,10 @@ from PIL import Image
 from sklearn.linear_model import LogisticRegression
 
 from leuk_hf import LeukDenseNet, predict
+from leuk_hf.calibration_run import calibrate_checkpoint
 from leuk_hf.checkpoint_calibration import Options, calibrate, save_calibrated
+from leuk_hf.data import load_smears
+from leuk_hf.errors import DataError
 from leuk_hf.field_checks import RefusalLimits
 from leuk_hf.refusal_measurement import measure_refusal
 from leuk_hf.seen_fields import relit, see
@@ -131,6 +134,7 @@ def test_the_classifier_is_corrected_and_the_file_says_what_was_kept_with_the_mo
             ({"share": share}, f"share is {share}; give a number above 0 and below 0.5")
             for share in (0, 0.5, 2, np.nan)
         ),
+        ({"outline_orientations": 3}, "outline_orientations is 3; choose 1 or 4"),
         *(
             ({"coverage": part}, f"coverage is {part}; give a number above 0 and below 1")
             for part in (0, 1, 95, np.nan)
@@ -142,6 +146,39 @@ def test_options_out_of_range_are_told_at_once(wrong, told):
     with pytest.raises(ValueError) as caught:
         Options(**wrong)
     assert str(caught.value) == told
+
+
+def test_other_outlines_are_calibrated_for_and_kept(tiny_model, tmp_path):
+    torch.manual_seed(0)
+    model = LeukDenseNet(**{**tiny_model.settings, "view": "leukocytes"}).eval()
+    model.save_pretrained(tmp_path / "before")
+    write_smears(tmp_path / "smears", fields_per_class=6, seed=0, image_size=64)
+    dataset, rows = load_smears(str(tmp_path / "smears")), np.arange(24)
+    rows = {"train": rows[::2], "calibration": rows[1::2]}
+    once, turned = (
+        calibrate_checkpoint(
+            tmp_path / "before", dataset, rows, tmp_path / f"{number}",
+            options=Options(dims=4, certainty=None, outline_orientations=number),
+        )
+        for number in (None, 4)
+    )  # fmt: skip
+    plain, averaging = (LeukDenseNet.from_pretrained(tmp_path / name) for name in ("None", "4"))
+    assert averaging.outline_orientations == 4 == turned.report["outline_orientations"]
+    assert plain.outline_orientations == 1 == once.report["outline_orientations"]
+    one, other = (fitted.training[0].described.features for fitted in (once, turned))
+    assert not np.allclose(one, other, atol=1e-4)
+    again = averaging.adapted(view="field")
+    assert again.outline_orientations == 1 and again.leukocytes is None
+
+
+def test_a_network_that_finds_no_leukocyte_cannot_be_calibrated(tiny_model):
+    model = LeukDenseNet(**{**tiny_model.settings, "view": "leukocytes"}).eval()
+    with torch.no_grad():
+        model.leukocytes.head.weight.zero_()
+        model.leukocytes.head.bias.fill_(-5)
+    _, training, calibration = parts(model)
+    with pytest.raises(DataError, match="the network finds no leukocyte in any of 24 calibration fields"):
+        calibrate(model, training, calibration, Options(dims=0, certainty=None))
 
 
 def test_relit_copies_are_reproducible_and_keep_the_cells():
@@ -159,6 +196,8 @@ def test_the_script_from_end_to_end(tiny_model, tmp_path):
     pytest.importorskip("tyro")
     write_smears(tmp_path / "smears", fields_per_class=18, seed=0, image_size=48)
     tiny_model.save_pretrained(tmp_path / "before")
+    earlier = {"data": {"groups": {"n": 1}}, "protocols": {"split": {"metrics": {}}}, "audit": {"old": {"rows": {}}}}
+    (tmp_path / "before" / "results.json").write_text(json.dumps(earlier), encoding="utf-8")
     files = sorted(path.relative_to(tmp_path / "smears").as_posix() for path in (tmp_path / "smears").rglob("*.png"))
     part = {0: "train", 1: "train", 2: "calibration", 3: "test"}
     lines = ["file,label,split"] + [
@@ -183,7 +222,10 @@ def test_the_script_from_end_to_end(tiny_model, tmp_path):
     command += ["--part", "test", "--foreign", str(tmp_path / "photos"), "--groups", str(tmp_path / "groups.csv")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
-    entry = json.loads((tmp_path / "after" / "results.json").read_text(encoding="utf-8"))["calibration"]["split"]
+    results = json.loads((tmp_path / "after" / "results.json").read_text(encoding="utf-8"))
+    # The classes' bias is corrected, so that figures of the answers before are none of the new ones.
+    assert set(results) == {"data", "calibration"} and results["data"] == earlier["data"]
+    entry = results["calibration"]["split"]
     assert entry["dims"] == 6 and entry["refusal"]["usable"]["num_images"] == entry["test_part"]["num_fields"]
     assert entry["refusal"][str(tmp_path / "photos")]["refused"] == 1
     assert len(entry["scores"]) == 6 and "prediction_sets" in entry["test_part"]

@@ -153,9 +153,10 @@ def test_a_calibrated_release_records_what_is_in_the_very_file(tmp_path):
     folder, given = tmp_path / "shipped", {"command": "release", "calibrated": True, "options": Options(dims=4)}
     with pytest.raises(DataError, match="none is no folder"):
         release_checkpoint(tmp_path / "run", str(source), folder, foreign=[tmp_path / "none"], **given)
-    turned = {**given, "calibrated": False, "options": Options(outline_orientations=4)}
-    with pytest.raises(DataError, match="other outlines need another calibration"):
-        release_checkpoint(tmp_path / "run", str(source), folder, **turned)
+    for calibrated in (True, False):  # the network sees the whole field
+        turned = {**given, "calibrated": calibrated, "options": Options(outline_orientations=4)}
+        with pytest.raises(DataError, match="for a calibrated network that sees leukocytes alone"):
+            release_checkpoint(tmp_path / "run", str(source), folder, **turned)
     assert not folder.exists()
     part, results = release_checkpoint(tmp_path / "run", str(source), folder, foreign=[junk], **given)
     settings = LeukDenseNet.from_pretrained(folder).settings

@@ -263,9 +263,8 @@ def test_copies_in_another_light_set_the_limits_of_size_and_score_alone():
     assert alone.lowest_cell_size == USUAL.cell_size and limits.lowest_cell_size == 0.03
     assert limits.highest_cell_size == alone.highest_cell_size == USUAL.cell_size
     assert limits.lowest_light == alone.lowest_light
-    assert limits.lowest_in_distribution_score == pytest.approx(
-        -145.5
-    )  # 4 of the 200 of the calibration part below it
+    # 4 of the 200 of the calibration part lie below it.
+    assert limits.lowest_in_distribution_score == pytest.approx(-145.5)
     few = fit_limits(fields, fields[:1], 0.02, relit=((), smaller[:1]))  # none can be spared
     assert few.lowest_in_distribution_score == pytest.approx(-50.25)
 

@@ -70,7 +70,7 @@ def _comparison(name: str, entry: Mapping[str, Any], words: Say) -> str:
     titles = [words("measure"), *headings]
     return (
         f"<p>{_about(protocol, entry['part'], recipes[0]['num_fields'], words)}{without} {words('recipes')}</p>"
-        f"{table(titles, first)}<details><summary>{words('all_figures')}</summary>"
+        f"{table(titles, first) if first else ''}<details><summary>{words('other_figures')}</summary>"
         f"{table(titles, rows)}{_sessions(entry, headings, words)}</details>"
     )
 
