@@ -38,8 +38,8 @@ def by_session(
 
     Returns:
         JSON types: num_left_out and share_left_out (of the tested fields, those of sessions none of whose fields were
-        learned from) and rows, in order of class and session: session, class, num_fields, num_trained (fields of the
-        session that the runs that test it learn from, the most of any) and recipes (name -> mean, standard_deviation
+        learned from) and rows, in order of class and session: session, class, num_fields (that any run tests),
+        num_trained (fields of the session that the runs that test it learn from, the most of any) and recipes (name -> mean, standard_deviation
         and values of the share right, over the runs).
     """
     rows: dict[tuple[int, str], dict[str, Any]] = {}
@@ -48,30 +48,33 @@ def by_session(
             continue
         run = read_predictions(predictions_path(experiment.folder(output), "test"))
         learned = [sessions.get(path, "") for path in trained[experiment.config.fold, experiment.config.seed]]
-        for label, session, right in _cells(run, sessions):
+        for label, session, paths, right in _cells(run, sessions):
             row = rows.setdefault(
                 (label, session),
                 {
                     "session": session,
                     "class": run.class_names[label],
-                    "num_fields": len(right),
+                    "fields": set(),
                     "num_trained": 0,
                     "recipes": {name: [] for name in recipes},
                 },
             )
+            row["fields"].update(paths)
             row["num_trained"] = max(row["num_trained"], learned.count(session))
             row["recipes"][experiment.variant].append(round(float(right.mean()), 6))
     ordered = [rows[key] for key in sorted(rows)]
     for row in ordered:
+        row["num_fields"] = len(row.pop("fields"))
         row["recipes"] = {name: spread(values) for name, values in row["recipes"].items()}
     unknown, all_fields = (sum(row["num_fields"] for row in some) for some in (left_out(ordered), ordered))
     return {"num_left_out": unknown, "share_left_out": round(unknown / all_fields, 6), "rows": ordered}
 
 
-def _cells(run: Results, sessions: Mapping[str, str]) -> Iterator[tuple[int, str, np.ndarray]]:
+def _cells(run: Results, sessions: Mapping[str, str]) -> Iterator[tuple[int, str, list[str], np.ndarray]]:
+    paths = np.array(run.paths)
     told = np.array([sessions.get(path, "") for path in run.paths])
     right = run.probabilities.argmax(axis=1) == run.labels
     for label, session in itertools.product(np.unique(run.labels).tolist(), np.unique(told).tolist()):
         chosen = (run.labels == label) & (told == session)
         if chosen.any():
-            yield label, session, right[chosen]
+            yield label, session, paths[chosen].tolist(), right[chosen]

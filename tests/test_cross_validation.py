@@ -134,6 +134,16 @@ def test_each_session_is_told_by_itself(tmp_path):
     assert shown.endswith(sessions_text(rows))
 
 
+def test_fields_of_a_session_that_several_folds_test_add_up(tmp_path):
+    planned = cross_validation.plan({"plain": PLAIN}, {"acquisition": [(0, 0), (1, 0)]}, **TABLES)
+    for fold, one in enumerate(planned):
+        finish(one, tmp_path, answers([f"{fold}-{row}" for row in range(20 + 20 * fold)], fold, 1.0))
+    sessions = {f"{fold}-{row}": "split" for fold in range(2) for row in range(40)}
+    told = by_session(planned, tmp_path, sessions, {(0, 0): ["1-0"], (1, 0): []}, recipes=["plain"])
+    assert [(row["num_fields"], row["num_trained"]) for row in told["rows"]] == [(15, 1)] * 4  # 5 and 10 of each class
+    assert told["rows"][0]["recipes"]["plain"]["values"] == [1.0, 1.0] and told["num_left_out"] == 0
+
+
 def test_unfinished_recipes_are_left_out(tmp_path):
     planned = cross_validation.plan(RECIPES, {"grouped": [(0, 0), (1, 0)]}, **TABLES)
     for one in planned[:3]:  # default lacks fold 1
