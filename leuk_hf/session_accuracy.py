@@ -39,8 +39,8 @@ def by_session(
     Returns:
         JSON types: num_left_out and share_left_out (of the tested fields, those of sessions none of whose fields were
         learned from) and rows, in order of class and session: session, class, num_fields (that any run tests),
-        num_trained (fields of the session that the runs that test it learn from, the most of any) and recipes (name -> mean, standard_deviation
-        and values of the share right, over the runs).
+        num_trained (fields of the session that the runs that test it learn from, the most of any) and recipes (name
+        -> mean, standard_deviation and values of the share right, over the runs).
     """
     rows: dict[tuple[int, str], dict[str, Any]] = {}
     for experiment in experiments:
