@@ -25,8 +25,8 @@ def audit_claims(rows: dict[str, Any]) -> Iterator[Claim]:
         rows: Of one report in the section `audit` of results.json.
     """
     for rule in (
-        _leukocytes_needed, _can_be_sure_of_nothing, _leukocytes_suffice, _outlines_tell, _follows_leukocytes,
-        _bears_light, _knows_magnification,
+        _leukocytes_needed, _refuses_emptied_fields, _can_be_sure_of_nothing, _leukocytes_suffice, _outlines_tell,
+        _follows_leukocytes, _bears_light, _knows_magnification,
     ):  # fmt: skip
         yield from rule(rows)
 
@@ -48,6 +48,25 @@ def _leukocytes_needed(rows: dict[str, Any]) -> Iterator[Claim]:
         Sentence("That it reads in them what a haematologist reads."),
         needed,
     )
+
+
+def _refuses_emptied_fields(rows: dict[str, Any]) -> Iterator[Claim]:
+    present = {name: rows[name] for name in REMOVED if name in rows and rows[name].get("refused")}
+    if not present:
+        return
+    name, worst = min(present.items(), key=lambda item: item[1]["refused"]["value"])
+    refuses = low_end(worst["refused"]) >= REFUSES_THEM
+    yield Claim(
+        Sentence("It refuses fields without leukocytes.")
+        if refuses
+        else Sentence("Fields without leukocytes are not always refused."),
+        Sentence(
+            "refused {figure} ({row}), the least of {number} ways of removing them",
+            figure=show(worst["refused"]), row=name, number=str(len(present)),
+        ),
+        Sentence("That there are leukocytes wherever it answers: what is left of burst ones can be enough for it."),
+        refuses,
+    )  # fmt: skip
 
 
 def _can_be_sure_of_nothing(rows: dict[str, Any]) -> Iterator[Claim]:

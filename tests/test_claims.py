@@ -73,6 +73,11 @@ def test_the_worst_removal_and_the_worst_light_are_shown():
     text = claims_text(audited(rows))
     assert "31.0 % (28.0-34.0) with every leukocyte removed, refused 97.0 % (90.0-100.0)" in text
     assert "accuracy 92.0 % at the worst of 2 changes (brightness x1.4), 98.0 % as they are" in text
+    least = "refused 97.0 % (90.0-100.0) (everything bluish removed, inpainted), the least of 3 ways"
+    assert f"| Fields without leukocytes are not always refused. | {least} of removing them |" in text
+    for row in rows.values():
+        row["refused"] = figure(0.99, 0.96, 1)
+    assert "| It refuses fields without leukocytes. | refused 99.0 % (96.0-100.0) (leuk" in claims_text(audited(rows))
     rows = {"grey": audit_row(accuracy=figure(0.85), refused=figure(0.7, 0.6, 0.8))}
     assert "98.0 % as they are, refused 70.0 % (60.0-80.0)" in claims_text(audited(rows))
     rows = {

@@ -62,6 +62,14 @@ SENTENCES = {
         "Without leukocytes it does not know the class.": "بدون لکوسیت‌ها رده را نمی‌داند.",
         "It names classes also without leukocytes.": "بدون لکوسیت‌ها هم رده نام می‌برد.",
         "balanced accuracy {figure} with every leukocyte removed": "دقت متوازن {figure} پس از حذف همهٔ لکوسیت‌ها",
+        "It refuses fields without leukocytes.": "میدان‌های بدون لکوسیت را رد می‌کند.",
+        "Fields without leukocytes are not always refused.": "میدان‌های بدون لکوسیت همیشه رد نمی‌شوند.",
+        "refused {figure} ({row}), the least of {number} ways of removing them": (
+            "ردشده {figure} ({row})، کمترین در میان {number} راه حذف"
+        ),
+        "That there are leukocytes wherever it answers: what is left of burst ones can be enough for it.": (
+            "اینکه هرجا پاسخ می‌دهد لکوسیتی هست: بازماندهٔ سلول‌های ترکیده می‌تواند برایش کافی باشد."
+        ),
         "{before}, refused {figure}": "{before}، ردشده {figure}",
         "That it reads in them what a haematologist reads.": ("اینکه در آن‌ها همان را می‌خواند که هماتولوژیست می‌خواند."),
         "Where there is nothing but what it takes for leukocytes by mistake, it is sure of a class.": (
