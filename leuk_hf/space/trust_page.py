@@ -37,6 +37,7 @@ CSS = """
 .leuk-trust dt {font-weight: 600; margin-top: 0.6em}
 .leuk-trust dd {margin: 0; color: var(--body-text-color)}
 .leuk-trust summary {cursor: pointer; font-weight: 600; padding: 0.3em 0}
+.leuk-trust details {margin-bottom: 0.8em}
 .leuk-trust a {overflow-wrap: anywhere}
 .leuk-trust code {overflow-wrap: anywhere; font-size: var(--text-xs)}
 .leuk-yes {color: var(--body-text-color)}
