@@ -55,7 +55,9 @@ def calibrate_checkpoint(
             or scikit-learn is not installed.
         CheckpointError: If the checkpoint cannot be loaded, or cannot be had with these outline_orientations.
     """
-    averaged = {} if options.outline_orientations is None else {"outline_orientations": options.outline_orientations}
+    averaged: dict[str, Any] = {}
+    if options.outline_orientations is not None:
+        averaged["outline_orientations"] = options.outline_orientations
     model = LeukDenseNet.from_pretrained(source, **averaged)
     # Told before fields are looked at for minutes. Every field is seen twice, and each class's mean takes one.
     least = (options.dims + len(model.class_names)) // 2 + 1
