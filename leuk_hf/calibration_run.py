@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from datasets import Dataset
 from PIL import Image
 
@@ -19,11 +20,13 @@ from leuk_hf.checkpoint_calibration import (
     save_calibrated,
 )
 from leuk_hf.data import read_image, without_decoding
-from leuk_hf.errors import DataError
+from leuk_hf.errors import CheckpointError, DataError
 from leuk_hf.image_io import load_image
 from leuk_hf.input_files import find_inputs
+from leuk_hf.leukocyte_weights import load_leukocyte_network
 from leuk_hf.model import LeukDenseNet
 from leuk_hf.refusal_measurement import compare_scores, measure_refusal
+from leuk_hf.released_weights import halve_precision
 from leuk_hf.seen_fields import Part, Seen, relit, see
 from leuk_hf.splits import read_split
 from leuk_hf.torch_backend import TorchPredictor
@@ -37,6 +40,7 @@ def calibrate_checkpoint(
     *,
     options: Options = Options(),  # noqa: B008 - frozen
     report: dict[str, Any] | None = None,
+    leukocytes: Path | None = None,
     progress: bool = False,
 ) -> Calibration:
     """Fit everything to the parts train and calibration and write the filled checkpoint.
@@ -48,17 +52,22 @@ def calibrate_checkpoint(
         folder: Receives config.json and model.safetensors; may be the checkpoint's own.
         options: How.
         report: Of the checkpoint's calibration: the refusal limits alone are fitted anew. None: everything is fitted.
+        leukocytes: Weights of the network that finds leukocytes (scripts/fit_leukocyte_segmenter.py), which take the
+            place of the checkpoint's; None: its own.
         progress: Show bars.
 
     Raises:
         DataError: If a class has no field in a part, there are too few training fields for the dimensions, or crepes
             or scikit-learn is not installed.
-        CheckpointError: If the checkpoint cannot be loaded, or cannot be had with these outline_orientations.
+        CheckpointError: If the checkpoint cannot be loaded, or cannot be had with these outline_orientations or
+            leukocytes.
     """
     averaged: dict[str, Any] = {}
     if options.outline_orientations is not None:
         averaged["outline_orientations"] = options.outline_orientations
     model = LeukDenseNet.from_pretrained(source, **averaged)
+    if leukocytes is not None:
+        _replace_leukocytes(model, leukocytes)
     # Told before fields are looked at for minutes. Every field is seen twice, and each class's mean takes one.
     least = (options.dims + len(model.class_names)) // 2 + 1
     if report is None and options.dims and len(parts["train"]) < least:
@@ -76,6 +85,19 @@ def calibrate_checkpoint(
         fitted = limit_anew(model, training, calibration, report, options.share)
     save_calibrated(fitted.model, source, folder)
     return fitted
+
+
+def _replace_leukocytes(model: LeukDenseNet, path: Path) -> None:
+    """Let other weights find the leukocytes, in the precision of those whose place they take."""
+    if model.leukocytes is None:
+        raise CheckpointError(f"the checkpoint sees the whole field and looks for no leukocytes; leave out {path}")
+    if not path.is_file():
+        raise CheckpointError(f"{path} is no file; give weights that fit_leukocyte_segmenter.py wrote")
+    is_half = all(torch.equal(own, own.half().float()) for own in model.leukocytes.head.parameters())
+    load_leukocyte_network(model.leukocytes, path)
+    if is_half:  # what is fitted next must be fitted to what is saved
+        halve_precision(model.leukocytes)
+        model.leukocytes.float()
 
 
 def calibration_parts(split: Path, dataset: Dataset, record: dict[str, Any]) -> dict[str, np.ndarray]:

@@ -20,21 +20,25 @@ def fill_hole(
     generator: np.random.Generator,
     *,
     backgrounds: Sequence[np.ndarray] | np.ndarray = (),
+    facets: bool = False,
 ) -> np.ndarray:
-    """Fill a hole in one of five ways, or one of six with foreign backgrounds, with a sharp or a soft rim.
+    """Fill a hole in one of five ways, one more with foreign backgrounds and with facets, with a sharp or a soft rim.
 
     Args:
         field: uint8 (H, W, 3).
         hole: bool (H, W).
         generator: Decides the way.
         backgrounds: Smears without leukocytes, of the field's size.
+        facets: Whether one of the ways is the colour of the nearest place, which looks much like what the audit's
+            inpainting makes of wide holes.
 
     Returns:
         The field with its hole filled; itself if there is no hole, or nothing but hole.
     """
     if not hole.any() or hole.all():
         return field
-    way, size = int(generator.integers(6 if len(backgrounds) else 5)), hole.shape[0]
+    ways = [*range(5), *([5] if len(backgrounds) else []), *([6] if facets else [])]
+    way, size = ways[int(generator.integers(len(ways)))], hole.shape[0]
     outside = field[~hole]
     content: np.ndarray
     if way == 0:  # at half size, by another equation than the audit's
@@ -54,13 +58,23 @@ def fill_hole(
     elif way == 4:  # paint or noise
         noise = generator.integers(0, 256, field.shape, dtype=np.uint8)
         content = np.broadcast_to(flat_colour(generator), field.shape) if generator.random() < 0.5 else noise
-    else:
+    elif way == 5:
         content = any_of(backgrounds, generator)
+    else:
+        content = _nearest(field, hole, generator)
     weight = hole.astype(np.float32)
     if softness := int(generator.integers(3)):
         weight = np.maximum(weight, np.clip(2 * cv2.GaussianBlur(weight, (0, 0), softness), 0, 1))
     weight = weight[..., None]
     return np.rint(field * (1 - weight) + content.astype(np.float32) * weight).astype(np.uint8)
+
+
+def _nearest(field: np.ndarray, hole: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Give every place of a hole the colour of the nearest place outside: facets with more or less sharp edges."""
+    _, labels = cv2.distanceTransformWithLabels(hole.astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    colours = np.zeros((int(labels.max()) + 1, 3), dtype=np.uint8)
+    colours[labels[~hole]] = cv2.GaussianBlur(field, (0, 0), 1)[~hole]
+    return cv2.GaussianBlur(colours[labels], (0, 0), generator.uniform(0.3, 3))
 
 
 def _shifted_pieces(field: np.ndarray, hole: np.ndarray, generator: np.random.Generator) -> np.ndarray:

@@ -17,6 +17,8 @@ from leuk_hf import perturbations
 from leuk_hf.hole_filling import any_of, fill_hole, flat_colour, widened
 
 _SHARES = {"as it is": 0.3, "taken away": 0.3, "on another background": 0.15, "alone": 0.13, "none": 0.12}
+_WIDE = 0.5  # of the holes: another segmentation may take much of the background along
+_LARGEST_HOLE = 0.9  # of the field
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -52,10 +54,9 @@ def draw_sample(pool: SamplePool, generator: np.random.Generator) -> tuple[np.nd
     elif kind == "taken away":
         gone = mask if generator.random() < 0.7 else _some_parts(mask, generator)
         stays = mask & ~gone
-        field = fill_hole(
-            field, widened(gone, int(generator.integers(2, 9))) & ~stays, generator, backgrounds=pool.backgrounds
-        )
-        mask = stays
+        hole = _hole(gone, generator) & ~stays
+        if not hole.all():  # else there is nothing to fill it from
+            field, mask = fill_hole(field, hole, generator, backgrounds=pool.backgrounds, facets=True), stays
     elif kind == "on another background":
         kept = widened(mask, int(generator.integers(1, 4)))
         field = np.where(kept[..., None], field, _empty_background(pool, generator))
@@ -65,11 +66,24 @@ def draw_sample(pool: SamplePool, generator: np.random.Generator) -> tuple[np.nd
     return _moved(_in_other_light(field, pool, generator), mask, generator)
 
 
+def _hole(gone: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Widen what is taken away; at times so far that most of the field has to be filled from little."""
+    is_wide = generator.random() < _WIDE
+    reach = int(generator.integers(9, gone.shape[0] // 5 + 1) if is_wide else generator.integers(2, 9))
+    hole = widened(gone, reach)
+    while hole.mean() > _LARGEST_HOLE and reach > 2:  # something must be left to fill it from
+        reach //= 2
+        hole = widened(gone, reach)
+    return hole
+
+
 def _empty_background(pool: SamplePool, generator: np.random.Generator) -> np.ndarray:
     if len(pool.backgrounds) and generator.random() < 0.5:
         return any_of(pool.backgrounds, generator)
     row = int(generator.integers(len(pool.fields)))
-    return fill_hole(pool.fields[row], widened(pool.masks[row], 4), generator, backgrounds=pool.backgrounds)
+    return fill_hole(
+        pool.fields[row], widened(pool.masks[row], 4), generator, backgrounds=pool.backgrounds, facets=True
+    )
 
 
 def _in_other_light(field: np.ndarray, pool: SamplePool, generator: np.random.Generator) -> np.ndarray:

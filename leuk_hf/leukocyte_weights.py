@@ -12,13 +12,14 @@ LEUKOCYTE_WEIGHTS = _ASSETS / "leukocyte_network.safetensors"
 WARM_UP = _ASSETS / "warm_up"  # a checkpoint's folder, made by scripts/warm_up.py
 
 
-def load_leukocyte_network(network: LeukocyteNetwork) -> None:
-    """Put the shipped weights (`scripts/fit_leukocyte_segmenter.py`) into a network.
+def load_leukocyte_network(network: LeukocyteNetwork, path: Path = LEUKOCYTE_WEIGHTS) -> None:
+    """Put weights of `scripts/fit_leukocyte_segmenter.py` into a network.
 
     Args:
         network: Of the widths that were fitted; changed in place.
+        path: Safetensors file; the one that training starts with unless another is given.
 
     Raises:
         CheckpointError: If the file is missing or damaged.
     """
-    network.load_state_dict(read_state_dict(LEUKOCYTE_WEIGHTS, network.state_dict()))
+    network.load_state_dict(read_state_dict(path, network.state_dict()))

@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional
 
 from leuk_hf.augmentation import sample_seed
+from leuk_hf.checkpoint_io import read_state_dict
 from leuk_hf.fields import to_pixel_values
 from leuk_hf.fitting import fit
 from leuk_hf.leukocyte_samples import SamplePool, draw_sample
@@ -17,7 +18,14 @@ from leuk_hf.preprocessing import Preprocessor
 
 
 def fit_segmenter(
-    pool: SamplePool, *, steps: int, batch_size: int, learning_rate: float, seed: int, state: Path
+    pool: SamplePool,
+    *,
+    steps: int,
+    batch_size: int,
+    learning_rate: float,
+    seed: int,
+    state: Path,
+    weights: Path | None = None,
 ) -> tuple[LeukocyteNetwork, list[float]]:
     """Fit a network, or go on with a fit that was stopped.
 
@@ -28,12 +36,18 @@ def fit_segmenter(
         learning_rate: Peak.
         seed: Of first weights and samples.
         state: File to resume by; removed at the end.
+        weights: Safetensors file to start from; None: random weights.
 
     Returns:
         The network in evaluation mode, and the mean loss of every 100 steps.
+
+    Raises:
+        CheckpointError: If the weights are missing or damaged.
     """
     torch.manual_seed(seed)
     network, preprocessor = LeukocyteNetwork(), Preprocessor(clahe=False)
+    if weights is not None:
+        network.load_state_dict(read_state_dict(weights, network.state_dict()))
 
     def loss_of(step: int) -> torch.Tensor:
         generator = np.random.default_rng(sample_seed(seed, step, 0))

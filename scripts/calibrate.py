@@ -7,6 +7,7 @@ python scripts/calibrate.py --model runs/mine/checkpoint --source leukemia --spl
 from __future__ import annotations
 
 import dataclasses
+import json
 import shlex
 import shutil
 import sys
@@ -48,6 +49,8 @@ class Arguments:
         certainty: Share of draws of the calibration part in which that is to be so; 0: on average over draws.
         outline_orientations: In how many orientations of a field its leukocytes are looked for from now on, 1 or 4;
             empty: as the checkpoint does.
+        leukocytes: Weights that look for leukocytes from now on (safetensors file of fit_leukocyte_segmenter.py; the
+            record beside it goes into training.json); empty: the checkpoint's own.
         fields: At most so many training fields, spread evenly; 0: all.
         seed: Of the copies in another light, and of the bootstrap.
         batch_size: Fields per forward pass.
@@ -67,6 +70,7 @@ class Arguments:
     coverage: float = 0.95
     certainty: float = 0.9
     outline_orientations: Literal[1, 4] | None = None
+    leukocytes: Path | None = None
     fields: int = 0
     seed: int = 0
     batch_size: int = 16
@@ -100,8 +104,11 @@ def run(arguments: Arguments, command: str) -> dict[str, Any]:
         seed=arguments.seed,
         batch_size=arguments.batch_size,
     )
-    if arguments.only_limits and arguments.outline_orientations is not None:
-        raise DataError("other outlines change every answer; give --outline-orientations without --only-limits")
+    if arguments.only_limits:
+        for option in ("outline_orientations", "leukocytes"):
+            if getattr(arguments, option) is not None:
+                flag = option.replace("_", "-")
+                raise DataError(f"other outlines change every answer; give --{flag} without --only-limits")
     if arguments.fields < 0:
         raise DataError(f"fields is {arguments.fields}; give at least 0")
     if not arguments.calibration_parts or {"train", arguments.part} & set(arguments.calibration_parts):
@@ -139,9 +146,18 @@ def run(arguments: Arguments, command: str) -> dict[str, Any]:
         table = None if arguments.groups is None else read_groups(arguments.groups, tested)
         groups = np.arange(len(rows)) if table is None else np.array([row["group"] for row in table])
     fitted = calibrate_checkpoint(
-        source, dataset, parts, arguments.output, options=options, report=report, progress=True
+        source,
+        dataset,
+        parts,
+        arguments.output,
+        options=options,
+        report=report,
+        leukocytes=arguments.leukocytes,
+        progress=True,
     )
     _copy_companions(source, arguments.output, is_changed=report is None)
+    if arguments.leukocytes is not None:
+        _record_leukocytes(arguments.leukocytes, arguments.output)
     reloaded = LeukDenseNet.from_pretrained(arguments.output)
     predictor = TorchPredictor(reloaded, fast=True, precision="float32")
     size = arguments.batch_size
@@ -233,6 +249,17 @@ def _copy_companions(source: Any, output: Path, *, is_changed: bool) -> None:
             shutil.copyfile(folder / name, output / name)
     if is_changed and (folder / results).is_file():
         write_json(output / results, without_the_weights(folder / results))
+
+
+def _record_leukocytes(weights: Path, output: Path) -> None:
+    """Say in a checkpoint's training.json, if it has one, what finds its leukocytes from now on."""
+    from leuk_hf.files import write_json
+
+    training, record = output / "training.json", weights.with_suffix(".json")
+    if training.is_file():
+        fitted = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else None
+        content = json.loads(training.read_text(encoding="utf-8"))
+        write_json(training, {**content, "leukocyte_network": fitted})
 
 
 def _report(entry: dict[str, Any]) -> Iterator[str]:

@@ -30,6 +30,8 @@ class Arguments:
         batch_size: Samples per step.
         learning_rate: Peak of the one-cycle schedule.
         seed: Of first weights and samples.
+        weights: File of the same network to go on from, such as leuk_hf/assets/leukocyte_network.safetensors; empty:
+            random first weights.
     """
 
     source: Path
@@ -40,6 +42,7 @@ class Arguments:
     batch_size: int = 12
     learning_rate: float = 3e-3
     seed: int = 0
+    weights: Path | None = None
 
 
 def run(arguments: Arguments, command: str) -> dict[str, Any]:
@@ -67,6 +70,7 @@ def run(arguments: Arguments, command: str) -> dict[str, Any]:
         batch_size=arguments.batch_size,
         learning_rate=arguments.learning_rate,
         seed=arguments.seed,
+        weights=arguments.weights,
         state=arguments.output / "state.safetensors",
     )
     with replacing(arguments.output / "leukocyte_network.safetensors") as temporary:

@@ -9,15 +9,18 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 from sklearn.linear_model import LogisticRegression
 
 from leuk_hf import LeukDenseNet, predict
 from leuk_hf.calibration_run import calibrate_checkpoint
 from leuk_hf.checkpoint_calibration import Options, calibrate, save_calibrated
 from leuk_hf.data import load_smears
-from leuk_hf.errors import DataError
+from leuk_hf.errors import CheckpointError, DataError
 from leuk_hf.field_checks import RefusalLimits
+from leuk_hf.leukocyte_view import LeukocyteNetwork
 from leuk_hf.refusal_measurement import measure_refusal
+from leuk_hf.released_weights import halve_precision
 from leuk_hf.seen_fields import relit, see
 from leuk_hf.synthetic import render_smear, write_smears
 from leuk_hf.torch_backend import TorchPredictor
@@ -171,6 +174,34 @@ def test_other_outlines_are_calibrated_for_and_kept(tiny_model, tmp_path):
     assert again.outline_orientations == 1 and again.leukocytes is None
 
 
+@pytest.mark.parametrize("is_half", [False, True])
+def test_another_leukocyte_network_is_calibrated_for_and_kept(is_half, tiny_model, tmp_path):
+    torch.manual_seed(0)
+    model = LeukDenseNet(**{**tiny_model.settings, "view": "leukocytes"}).eval()
+    if is_half:
+        halve_precision(model)
+    model.save_pretrained(tmp_path / "before")
+    other = LeukocyteNetwork().eval()
+    save_file(other.state_dict(), tmp_path / "other.safetensors")
+    write_smears(tmp_path / "smears", fields_per_class=6, seed=0, image_size=64)
+    dataset, rows = load_smears(str(tmp_path / "smears")), np.arange(24)
+    given = (tmp_path / "before", dataset, {"train": rows[::2], "calibration": rows[1::2]})
+    options = Options(dims=4, certainty=None)
+    once = calibrate_checkpoint(*given, tmp_path / "own", options=options)
+    replaced = calibrate_checkpoint(
+        *given, tmp_path / "other", options=options, leukocytes=tmp_path / "other.safetensors"
+    )
+    one, two = (fitted.training[0].described.features for fitted in (once, replaced))
+    assert not np.allclose(one, two, atol=1e-4)
+    if is_half:  # as the weights whose place they take
+        halve_precision(other)
+    kept = LeukDenseNet.from_pretrained(tmp_path / "other").leukocytes.state_dict()
+    for name, tensor in other.state_dict().items():
+        assert torch.equal(kept[name], tensor.float() if tensor.is_floating_point() else tensor)
+    with pytest.raises(CheckpointError, match="none is no file; give weights that fit_leukocyte_segmenter"):
+        calibrate_checkpoint(*given, tmp_path / "no", options=options, leukocytes=tmp_path / "none")
+
+
 def test_a_network_that_finds_no_leukocyte_cannot_be_calibrated(tiny_model):
     model = LeukDenseNet(**{**tiny_model.settings, "view": "leukocytes"}).eval()
     with torch.no_grad():
@@ -271,8 +302,13 @@ def test_the_script_from_end_to_end(tiny_model, tmp_path):
         (["--outline-orientations", "4"], "outline_orientations is 4, but the view is the whole field; leave it at 1"),
         (
             ["--only-limits", "--outline-orientations", "4", "--source", "nowhere"],
-            "other outlines change every answer",
+            "other outlines change every answer; give --outline-orientations without --only-limits",
         ),
+        (
+            ["--only-limits", "--leukocytes", "other.safetensors", "--source", "nowhere"],
+            "other outlines change every answer; give --leukocytes without --only-limits",
+        ),
+        (["--leukocytes", "other.safetensors"], "the checkpoint sees the whole field and looks for no leukocytes;"),
         (["--dims", "80"], "36 training fields, too few for an in-distribution score of 80 dimensions; give at least"),
     ):
         done = subprocess.run([*command, *wrong], capture_output=True, text=True, check=False)

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from leuk_hf.data import load_smears
 from leuk_hf.errors import DataError, TrainingError
@@ -240,6 +240,24 @@ def test_samples_show_what_is_left_to_find():
     assert np.array_equal(again[0][0], again[1][0]) and np.array_equal(again[0][1], again[1][1])
 
 
+@pytest.mark.parametrize(("radius", "least", "most"), [(10, 0.3, 0.6), (24, 0.7, 0.99), (64, 0, 0)])
+def test_a_hole_may_take_most_of_the_field_along_but_never_all(radius, least, most, monkeypatch):
+    monkeypatch.setattr("leuk_hf.leukocyte_samples._SHARES", {"taken away": 1.0})
+    monkeypatch.setattr("leuk_hf.leukocyte_samples._in_other_light", lambda field, *others: field)
+    monkeypatch.setattr("leuk_hf.leukocyte_samples._moved", lambda field, mask, generator: (field, mask))
+    mask = disc(32, 32, radius, 64) > 0
+    pool = SamplePool(FIELD[None, :64, :64], mask[None], FIELD[:0, :64, :64])
+    shares = []
+    for seed in range(40):
+        field, left = draw_sample(pool, np.random.default_rng(seed))
+        changed = (field != pool.fields[0]).any(axis=-1)
+        # All or nothing: none may be drawn, and where all is leukocyte there is nothing to fill it from.
+        nothing_done = np.array_equal(left, mask) and not changed.any()
+        assert nothing_done or (not left.any() and changed[mask].mean() > 0.99)
+        shares.append(changed.mean())
+    assert least <= max(shares) <= most  # soft rims reach beyond the hole
+
+
 def test_the_loss_of_a_segmentation_by_hand():
     masks = torch.zeros(1, 1, 10, 10)
     masks[..., :5] = 1
@@ -271,6 +289,13 @@ def test_a_stopped_fit_goes_on_as_if_it_had_not(tmp_path, monkeypatch):
     assert again == losses and not (tmp_path / "state.safetensors").exists()
     for name, tensor in whole.state_dict().items():
         assert torch.equal(tensor, resumed.state_dict()[name])
+    # Weights to go on from count: after two tiny steps they are nearly what they were.
+    save_file(whole.state_dict(), tmp_path / "whole.safetensors")
+    few = {"steps": 2, "batch_size": 2, "learning_rate": 1e-8, "seed": 5, "state": tmp_path / "state.safetensors"}
+    further, _ = fit_segmenter(pool, **few, weights=tmp_path / "whole.safetensors")
+    assert torch.allclose(further.head.weight, whole.head.weight, atol=1e-6)
+    other, _ = fit_segmenter(pool, **few)
+    assert not torch.allclose(other.head.weight, whole.head.weight, atol=1e-3)
 
 
 def test_the_average_of_weights_by_hand(tiny_model):
