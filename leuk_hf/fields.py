@@ -15,7 +15,7 @@ from torch.utils.data import Sampler
 
 from leuk_hf.augmentation import Augmentation, augment, build_augmentation, sample_seed
 from leuk_hf.field_cache import CachedFields
-from leuk_hf.leukocyte_canvas import Canvas, change_appearance, change_optics, draw_gap, turn_field
+from leuk_hf.leukocyte_canvas import Canvas, change_appearance, change_optics, draw_gap, stretch_field, turn_field
 from leuk_hf.preprocessing import Preprocessor
 
 NO_FIELD = -100  # in the place of a label: what torch's cross-entropy leaves out
@@ -68,6 +68,7 @@ class CanvasDataset(torch.utils.data.Dataset):
         fields_per_canvas: F, the most fields on one.
         whole_field_share: Share of the samples that are one whole field.
         optics: Whether fields are shown in other colours, light and focus (`change_optics`).
+        stretch: How far fields are stretched across (`stretch_field`).
         seed: With the key (epoch, draw), decides the canvas.
     """
 
@@ -81,8 +82,10 @@ class CanvasDataset(torch.utils.data.Dataset):
         fields_per_canvas: int,
         whole_field_share: float,
         optics: bool,
+        stretch: float,
         seed: int,
     ) -> None:
+        self.stretch = stretch
         self.fields, self.cells, self.rows, self.seed = fields, cells, rows, seed
         self.fields_per_canvas, self.optics, self.appearance_seed = fields_per_canvas, optics, seed
         self.whole_field_share = whole_field_share
@@ -102,17 +105,20 @@ class CanvasDataset(torch.utils.data.Dataset):
         index = draw % len(self.rows)
         if generator.random() < self.whole_field_share:
             labels[0], row = self.labels[index], int(self.rows[index])
-            whole = turn_field(*self._shown(row, generator), generator)
+            whole = turn_field(*self._stretched(row, generator), generator)
             return torch.from_numpy(whole), torch.from_numpy(labels)
         for _ in range(2 * self.fields_per_canvas):  # fields without leukocytes must not keep it for ever
             row = int(self.rows[index])
-            if canvas.add(*self._shown(row, generator), generator):
+            if canvas.add(*self._stretched(row, generator), generator):
                 labels[canvas.num_fields - 1] = self.labels[index]
             if canvas.is_full or canvas.num_fields == self.fields_per_canvas:
                 break
             members = self._members[generator.integers(len(self._members))]
             index = int(members[generator.integers(len(members))])
         return torch.from_numpy(canvas.pixels), torch.from_numpy(labels)
+
+    def _stretched(self, row: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        return stretch_field(*self._shown(row, generator), generator, most=self.stretch)
 
     def _shown(self, row: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         if len(self.cells) > 1 and generator.random() < 0.5:

@@ -122,6 +122,25 @@ def turn_field(field: np.ndarray, labels: np.ndarray, generator: np.random.Gener
     return np.ascontiguousarray(turned[:, ::-1] if generator.random() < 0.5 else turned)
 
 
+def stretch_field(
+    field: np.ndarray, labels: np.ndarray, generator: np.random.Generator, *, most: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Stretch or squash a field across, about its middle, every other time: other cameras' cells are rounder or not.
+
+    Args:
+        field: uint8 (H, W, C).
+        labels: Its cells; what is mirrored in from beyond a squashed field's sides counts for none.
+        generator: Decides whether and how far.
+        most: Largest factor; the smallest is its inverse. 1 draws nothing.
+    """
+    if most == 1 or generator.random() < 0.5:
+        return field, labels
+    factor, (height, width) = most ** generator.uniform(-1, 1), labels.shape
+    matrix = np.array(((factor, 0, (1 - factor) * (width - 1) / 2), (0, 1, 0)))
+    stretched = cv2.warpAffine(field, matrix, (width, height), borderMode=cv2.BORDER_REFLECT)
+    return stretched, cv2.warpAffine(labels, matrix, (width, height), flags=cv2.INTER_NEAREST)
+
+
 def draw_gap(size: int, generator: np.random.Generator) -> int:
     """Draw how far apart the cells of a canvas may lie, in pixels: small gaps are likelier than wide ones."""
     return round(_WIDEST_GAP * size * generator.random() ** 1.5)

@@ -42,6 +42,8 @@ class TrainConfig:
         appearances: Other appearances of each field (light, another field's colours, grey, leukocytes alone or
             elsewhere) in which such a network's leukocytes are found anew, so that it learns from outlines as they
             are found there, too.
+        stretch: Most factor by which half of such a network's fields are stretched or squashed across, from 1 to 2;
+            those of the data set are squashed, its cells 0.78 times as wide as tall.
         balanced_sampling: Draw as many fields of each class.
         weight_averaging: Validate and keep the exponential moving average of the weights with this decay per step, in
             (0, 1); 0: the weights themselves.
@@ -103,6 +105,7 @@ class TrainConfig:
     fields_per_canvas: int = 8
     whole_field_share: float = 0.5
     appearances: int = 0
+    stretch: float = 1.0
     balanced_sampling: bool = False
     weight_averaging: float = 0.0
     optimizer: Literal["adam", "adamw"] = "adamw"
@@ -182,6 +185,8 @@ class TrainConfig:
             raise TrainingError(f"weight_averaging is {self.weight_averaging}; give a decay in [0, 1)")
         if not 0 <= self.whole_field_share <= 1:
             raise TrainingError(f"whole_field_share is {self.whole_field_share}; give a share in [0, 1]")
+        if not 1 <= self.stretch <= 2:
+            raise TrainingError(f"stretch is {self.stretch}; give a factor from 1 to 2")
         if self.output_stride not in (None, 16, 32):
             raise TrainingError(f"output_stride is {self.output_stride}; give 16 or 32")
         if self.patience is not None and self.patience < 1:

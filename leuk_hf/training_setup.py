@@ -207,7 +207,8 @@ def build_loader(
     if training and cells is not None:
         dataset = CanvasDataset(
             fields, cells, labels, rows, fields_per_canvas=config.fields_per_canvas,
-            whole_field_share=config.whole_field_share, optics=config.augmentation == "default", seed=config.seed,
+            whole_field_share=config.whole_field_share, optics=config.augmentation == "default",
+            stretch=config.stretch, seed=config.seed,
         )  # fmt: skip
     else:
         augmentation = config.augmentation if training else "none"

@@ -18,7 +18,7 @@ from leuk_hf.data import load_smears
 from leuk_hf.errors import DataError, TrainingError
 from leuk_hf.field_cache import CachedFields
 from leuk_hf.fields import NO_FIELD, CanvasDataset, EpochSampler, appearance_of
-from leuk_hf.leukocyte_canvas import Canvas, change_appearance, change_optics, draw_gap, turn_field
+from leuk_hf.leukocyte_canvas import Canvas, change_appearance, change_optics, draw_gap, stretch_field, turn_field
 from leuk_hf.leukocyte_samples import SamplePool, draw_sample
 from leuk_hf.leukocyte_weights import LEUKOCYTE_WEIGHTS
 from leuk_hf.model import LeukDenseNet
@@ -36,6 +36,25 @@ FIELD = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
 
 def disc(y: int, x: int, radius: int, size: int = 96) -> np.ndarray:
     return cv2.circle(np.zeros((size, size), np.uint8), (x, y), radius, 255, -1)
+
+
+def test_fields_are_stretched_across_with_their_cells():
+    labels = (disc(48, 40, 12) > 0).astype(np.uint8) + 2 * (disc(20, 6, 5) > 0).astype(np.uint8)
+    field = np.dstack([200 * (labels == 1), 200 * (labels == 2), 60 + 0 * labels]).astype(np.uint8)
+    factors = []
+    for seed in range(60):
+        shown, found = stretch_field(field, labels, np.random.default_rng(seed), most=1.5)
+        assert ((shown[..., 0] > 100) == (found == 1)).mean() > 0.99
+        (rows, columns), (before, across) = np.nonzero(found == 1), np.nonzero(labels == 1)
+        assert np.ptp(before) - 2 <= np.ptp(rows) <= np.ptp(before)  # down as they were, but for a tip of one pixel
+        factors.append((np.ptp(columns) + 1) / (np.ptp(across) + 1))
+        # About the middle, 47.5.
+        assert columns.mean() - 47.5 == pytest.approx((40 - 47.5) * factors[-1], abs=0.7)
+    assert factors.count(1.0) in range(20, 42) and min(factors) < 0.75 and max(factors) > 1.35
+    assert min(factors) > 0.62 and max(factors) < 1.55
+    generator = np.random.default_rng(0)
+    assert stretch_field(field, labels, generator, most=1.0)[0] is field
+    assert generator.random() == np.random.default_rng(0).random()  # nothing drawn
 
 
 def test_a_canvas_holds_cells_at_their_size_with_their_pixels():
@@ -87,7 +106,7 @@ def test_gaps_leave_cells_where_there_is_room_and_make_canvases_sparse():
 def test_canvases_depend_on_the_key_alone_and_say_whose_cells_they_hold():
     cells = np.stack([(disc(40, 40, 10) > 0).astype(np.uint8)] * 6 + [np.zeros((96, 96), np.uint8)])
     fields = CachedFields(None, pixels=np.stack([FIELD] * 7))
-    options = {"fields_per_canvas": 4, "whole_field_share": 0.0, "optics": True, "seed": 3}
+    options = {"fields_per_canvas": 4, "whole_field_share": 0.0, "optics": True, "stretch": 1.0, "seed": 3}
     dataset = CanvasDataset(fields, cells[None], [0, 0, 0, 1, 1, 2, 2], np.arange(7), **options)
     pixels, labels = dataset[0, 5]
     assert pixels.shape == (96, 96, 4) and labels.shape == (4,) and labels.dtype == torch.int64
@@ -122,7 +141,7 @@ def test_whole_fields_keep_their_layout_under_turns_and_mirrors():
 def test_some_samples_are_whole_fields():
     cells = np.stack([(disc(40, 40, 10) > 0).astype(np.uint8)] * 4)
     fields = CachedFields(None, pixels=np.stack([FIELD] * 4))
-    options = {"fields_per_canvas": 4, "optics": False, "seed": 0}
+    options = {"fields_per_canvas": 4, "optics": False, "stretch": 1.0, "seed": 0}
     for share, expected in ((0.0, 0), (1.0, 40), (0.25, 10)):
         dataset = CanvasDataset(fields, cells[None], [0, 1, 2, 3], np.arange(4), whole_field_share=share, **options)
         samples = [dataset[epoch, 1] for epoch in range(40)]
@@ -138,7 +157,7 @@ def test_half_of_the_fields_are_shown_in_another_appearance_with_the_cells_found
     cells = np.stack([(disc(40, 40, radius) > 0).astype(np.uint8)[None] for radius in radii])
     cells = np.concatenate([cells, np.zeros_like(cells[:1])])
     fields = CachedFields(None, pixels=FIELD[None])
-    options = {"fields_per_canvas": 1, "whole_field_share": 1.0, "optics": True, "seed": 5}
+    options = {"fields_per_canvas": 1, "whole_field_share": 1.0, "optics": True, "stretch": 1.0, "seed": 5}
     dataset = CanvasDataset(fields, cells, [0], np.arange(1), **options)
     areas = np.array([int((dataset[epoch, 0][0][..., 3] > 0).sum()) for epoch in range(200)])
     expected = np.array([np.pi * radius**2 for radius in radii])
@@ -475,6 +494,7 @@ def test_a_resumed_default_run_ends_with_the_same_weights(config, tmp_path, monk
         ({"whole_field_share": 1.5}, "whole_field_share is 1.5; give a share"),
         ({"max_grad_norm": 0.0}, "max_grad_norm is 0.0; give a number above 0"),
         ({"output_stride": 8}, "output_stride is 8; give 16 or 32"),
+        ({"stretch": 0.8}, "stretch is 0.8; give a factor from 1 to 2"),
     ],
 )
 def test_impossible_configs_are_refused_in_one_sentence(config, changes, reason):
