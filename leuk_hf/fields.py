@@ -15,10 +15,12 @@ from torch.utils.data import Sampler
 
 from leuk_hf.augmentation import Augmentation, augment, build_augmentation, sample_seed
 from leuk_hf.field_cache import CachedFields
+from leuk_hf.hole_filling import fill_hole, widened
 from leuk_hf.leukocyte_canvas import Canvas, change_appearance, change_optics, draw_gap, stretch_field, turn_field
 from leuk_hf.preprocessing import Preprocessor
 
 NO_FIELD = -100  # in the place of a label: what torch's cross-entropy leaves out
+NO_EVIDENCE = -1  # the same: of a field that speaks for no class more than for another
 SAMPLES = 2  # grows when the same seed and settings come to give other samples
 
 
@@ -56,7 +58,8 @@ class CanvasDataset(torch.utils.data.Dataset):
     """Canvases of the cells of a few fields: (uint8 (H, W, 4), int64 (F,)), see `leuk_hf.leukocyte_canvas`.
 
     The labels are those of the fields 1 to F of the canvas, `NO_FIELD` where it holds fewer. The first field is the
-    key's; the others are drawn, every class as often. Some samples are whole fields, as they are met later.
+    key's; the others are drawn, every class as often. Some samples are whole fields, as they are met later, and some
+    are fields with nothing to tell a class by.
 
     Args:
         fields: Enhanced fields of the whole data set.
@@ -69,6 +72,8 @@ class CanvasDataset(torch.utils.data.Dataset):
         whole_field_share: Share of the samples that are one whole field.
         optics: Whether fields are shown in other colours, light and focus (`change_optics`).
         stretch: How far fields are stretched across (`stretch_field`).
+        no_evidence_share: Share of the samples that show a field without its leukocytes, where another field's are
+            looked for; their label is `NO_EVIDENCE`.
         seed: With the key (epoch, draw), decides the canvas.
     """
 
@@ -83,9 +88,10 @@ class CanvasDataset(torch.utils.data.Dataset):
         whole_field_share: float,
         optics: bool,
         stretch: float,
+        no_evidence_share: float,
         seed: int,
     ) -> None:
-        self.stretch = stretch
+        self.stretch, self.no_evidence_share = stretch, no_evidence_share
         self.fields, self.cells, self.rows, self.seed = fields, cells, rows, seed
         self.fields_per_canvas, self.optics, self.appearance_seed = fields_per_canvas, optics, seed
         self.whole_field_share = whole_field_share
@@ -103,6 +109,10 @@ class CanvasDataset(torch.utils.data.Dataset):
         canvas = Canvas(size, gap=draw_gap(size, generator))
         labels = np.full(self.fields_per_canvas, NO_FIELD)
         index = draw % len(self.rows)
+        if self.no_evidence_share and generator.random() < self.no_evidence_share:
+            labels[0] = NO_EVIDENCE
+            whole = turn_field(*self._emptied(int(self.rows[index]), generator), generator)
+            return torch.from_numpy(whole), torch.from_numpy(labels)
         if generator.random() < self.whole_field_share:
             labels[0], row = self.labels[index], int(self.rows[index])
             whole = turn_field(*self._stretched(row, generator), generator)
@@ -116,6 +126,15 @@ class CanvasDataset(torch.utils.data.Dataset):
             members = self._members[generator.integers(len(self._members))]
             index = int(members[generator.integers(len(members))])
         return torch.from_numpy(canvas.pixels), torch.from_numpy(labels)
+
+    def _emptied(self, row: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Take a field's leukocytes away, and give it the outlines of another's."""
+        field, cells = self._shown(row, generator)
+        hole = widened(cells > 0, int(generator.integers(3, 8)))
+        other = int(self.rows[generator.integers(len(self.rows))])
+        if hole.all():  # there is nothing to fill it from
+            return field, np.zeros_like(cells)
+        return fill_hole(field, hole, generator), self.cells[0, other]
 
     def _stretched(self, row: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         return stretch_field(*self._shown(row, generator), generator, most=self.stretch)

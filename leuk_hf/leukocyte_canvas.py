@@ -129,16 +129,20 @@ def stretch_field(
 
     Args:
         field: uint8 (H, W, C).
-        labels: Its cells; what is mirrored in from beyond a squashed field's sides counts for none.
+        labels: Its cells; what is mirrored in from beyond a squashed field's sides counts as theirs.
         generator: Decides whether and how far.
-        most: Largest factor; the smallest is its inverse. 1 draws nothing.
+        most: Largest factor, at least 1; the smallest is its inverse. 1 draws nothing.
+
+    Returns:
+        Field and labels of the same sizes.
     """
     if most == 1 or generator.random() < 0.5:
         return field, labels
     factor, (height, width) = most ** generator.uniform(-1, 1), labels.shape
     matrix = np.array(((factor, 0, (1 - factor) * (width - 1) / 2), (0, 1, 0)))
     stretched = cv2.warpAffine(field, matrix, (width, height), borderMode=cv2.BORDER_REFLECT)
-    return stretched, cv2.warpAffine(labels, matrix, (width, height), flags=cv2.INTER_NEAREST)
+    nearest = {"flags": cv2.INTER_NEAREST, "borderMode": cv2.BORDER_REFLECT}
+    return stretched, cv2.warpAffine(labels, matrix, (width, height), **nearest)
 
 
 def draw_gap(size: int, generator: np.random.Generator) -> int:

@@ -11,6 +11,7 @@ from leuk_hf.augmentation import Augmentation
 from leuk_hf.errors import TrainingError
 
 # What may differ between a run and its resumption without changing the result.
+_SINCE = {"stretch": 1.0, "no_evidence_share": 0.0}  # what runs did whose records do not know these
 _FREE_ON_RESUME = {"output", "resume", "cache", "num_workers", "save_steps", "tracker"}
 
 
@@ -44,6 +45,8 @@ class TrainConfig:
             are found there, too.
         stretch: Most factor by which half of such a network's fields are stretched or squashed across, from 1 to 2;
             those of the data set are squashed, its cells 0.78 times as wide as tall.
+        no_evidence_share: Share of such a network's samples, in [0, 1), that show a field without its leukocytes by
+            another field's outlines, and whose target is every class alike.
         balanced_sampling: Draw as many fields of each class.
         weight_averaging: Validate and keep the exponential moving average of the weights with this decay per step, in
             (0, 1); 0: the weights themselves.
@@ -106,6 +109,7 @@ class TrainConfig:
     whole_field_share: float = 0.5
     appearances: int = 0
     stretch: float = 1.0
+    no_evidence_share: float = 0.0
     balanced_sampling: bool = False
     weight_averaging: float = 0.0
     optimizer: Literal["adam", "adamw"] = "adamw"
@@ -187,6 +191,8 @@ class TrainConfig:
             raise TrainingError(f"whole_field_share is {self.whole_field_share}; give a share in [0, 1]")
         if not 1 <= self.stretch <= 2:
             raise TrainingError(f"stretch is {self.stretch}; give a factor from 1 to 2")
+        if not 0 <= self.no_evidence_share < 1:
+            raise TrainingError(f"no_evidence_share is {self.no_evidence_share}; give a share in [0, 1)")
         if self.output_stride not in (None, 16, 32):
             raise TrainingError(f"output_stride is {self.output_stride}; give 16 or 32")
         if self.patience is not None and self.patience < 1:
@@ -230,7 +236,7 @@ class TrainConfig:
     def differences(self, stored: dict[str, Any]) -> list[str]:
         """Name the values that keep this config from resuming a run started with `stored` (a `to_dict`)."""
         return sorted(
-            name for name, value in self.to_dict().items() if name not in _FREE_ON_RESUME and stored.get(name) != value
+            name for name, value in self.to_dict().items() if name not in _FREE_ON_RESUME and stored.get(name, _SINCE.get(name)) != value
         )
 
 

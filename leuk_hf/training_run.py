@@ -29,6 +29,7 @@ from leuk_hf.model import LeukDenseNet
 from leuk_hf.plots import plot_training_curves
 from leuk_hf.torch_backend import pool_first
 from leuk_hf.training_config import TrainConfig
+from leuk_hf.training_loss import summed_loss
 from leuk_hf.training_setup import (
     average_of,
     build_loader,
@@ -143,20 +144,14 @@ class TrainingRun:
                 logits, targets = logits.flatten(0, -2).float(), labels.flatten()
                 # A batch of canvases on which no field found room teaches nothing; its mean would be no number.
                 count = (targets != NO_FIELD).sum().clamp_min(1)
-                total = torch.nn.functional.cross_entropy(
-                    logits,
-                    targets,
-                    label_smoothing=self.config.label_smoothing,
-                    ignore_index=NO_FIELD,
-                    reduction="sum",
-                )
+                total = summed_loss(logits, targets, label_smoothing=self.config.label_smoothing)
                 loss = total / count
                 accelerator.backward(loss)
                 if self.config.max_grad_norm is not None and accelerator.sync_gradients:
                     accelerator.clip_grad_norm_(self.wrapped.parameters(), self.config.max_grad_norm)
                 self.prepared_optimizer.step()
                 self.prepared_optimizer.zero_grad()
-            right = (logits.argmax(dim=1) == targets).sum() / count
+            right = (logits.argmax(dim=1) == targets).sum() / (targets >= 0).sum().clamp_min(1)
             self.unread.append(torch.stack([loss.detach(), right]) * len(labels))
             if accelerator.device.type == "cpu" or len(self.unread) == _READ_EVERY:
                 self._read_losses()

@@ -208,7 +208,7 @@ def build_loader(
         dataset = CanvasDataset(
             fields, cells, labels, rows, fields_per_canvas=config.fields_per_canvas,
             whole_field_share=config.whole_field_share, optics=config.augmentation == "default",
-            stretch=config.stretch, seed=config.seed,
+            stretch=config.stretch, no_evidence_share=config.no_evidence_share, seed=config.seed,
         )  # fmt: skip
     else:
         augmentation = config.augmentation if training else "none"

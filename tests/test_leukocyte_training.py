@@ -106,7 +106,14 @@ def test_gaps_leave_cells_where_there_is_room_and_make_canvases_sparse():
 def test_canvases_depend_on_the_key_alone_and_say_whose_cells_they_hold():
     cells = np.stack([(disc(40, 40, 10) > 0).astype(np.uint8)] * 6 + [np.zeros((96, 96), np.uint8)])
     fields = CachedFields(None, pixels=np.stack([FIELD] * 7))
-    options = {"fields_per_canvas": 4, "whole_field_share": 0.0, "optics": True, "stretch": 1.0, "seed": 3}
+    options = {
+        "fields_per_canvas": 4,
+        "whole_field_share": 0.0,
+        "optics": True,
+        "stretch": 1.0,
+        "no_evidence_share": 0.0,
+        "seed": 3,
+    }
     dataset = CanvasDataset(fields, cells[None], [0, 0, 0, 1, 1, 2, 2], np.arange(7), **options)
     pixels, labels = dataset[0, 5]
     assert pixels.shape == (96, 96, 4) and labels.shape == (4,) and labels.dtype == torch.int64
@@ -141,7 +148,7 @@ def test_whole_fields_keep_their_layout_under_turns_and_mirrors():
 def test_some_samples_are_whole_fields():
     cells = np.stack([(disc(40, 40, 10) > 0).astype(np.uint8)] * 4)
     fields = CachedFields(None, pixels=np.stack([FIELD] * 4))
-    options = {"fields_per_canvas": 4, "optics": False, "stretch": 1.0, "seed": 0}
+    options = {"fields_per_canvas": 4, "optics": False, "stretch": 1.0, "no_evidence_share": 0.0, "seed": 0}
     for share, expected in ((0.0, 0), (1.0, 40), (0.25, 10)):
         dataset = CanvasDataset(fields, cells[None], [0, 1, 2, 3], np.arange(4), whole_field_share=share, **options)
         samples = [dataset[epoch, 1] for epoch in range(40)]
@@ -157,7 +164,14 @@ def test_half_of_the_fields_are_shown_in_another_appearance_with_the_cells_found
     cells = np.stack([(disc(40, 40, radius) > 0).astype(np.uint8)[None] for radius in radii])
     cells = np.concatenate([cells, np.zeros_like(cells[:1])])
     fields = CachedFields(None, pixels=FIELD[None])
-    options = {"fields_per_canvas": 1, "whole_field_share": 1.0, "optics": True, "stretch": 1.0, "seed": 5}
+    options = {
+        "fields_per_canvas": 1,
+        "whole_field_share": 1.0,
+        "optics": True,
+        "stretch": 1.0,
+        "no_evidence_share": 0.0,
+        "seed": 5,
+    }
     dataset = CanvasDataset(fields, cells, [0], np.arange(1), **options)
     areas = np.array([int((dataset[epoch, 0][0][..., 3] > 0).sum()) for epoch in range(200)])
     expected = np.array([np.pi * radius**2 for radius in radii])
@@ -494,6 +508,7 @@ def test_a_resumed_default_run_ends_with_the_same_weights(config, tmp_path, monk
         ({"whole_field_share": 1.5}, "whole_field_share is 1.5; give a share"),
         ({"max_grad_norm": 0.0}, "max_grad_norm is 0.0; give a number above 0"),
         ({"output_stride": 8}, "output_stride is 8; give 16 or 32"),
+        ({"no_evidence_share": 1.0}, "no_evidence_share is 1.0; give a share in [0, 1)"),
         ({"stretch": 0.8}, "stretch is 0.8; give a factor from 1 to 2"),
     ],
 )
