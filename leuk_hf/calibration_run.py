@@ -91,8 +91,6 @@ def _replace_leukocytes(model: LeukDenseNet, path: Path) -> None:
     """Let other weights find the leukocytes, in the precision of those whose place they take."""
     if model.leukocytes is None:
         raise CheckpointError(f"the checkpoint sees the whole field and looks for no leukocytes; leave out {path}")
-    if not path.is_file():
-        raise CheckpointError(f"{path} is no file; give weights that fit_leukocyte_segmenter.py wrote")
     is_half = all(torch.equal(own, own.half().float()) for own in model.leukocytes.head.parameters())
     load_leukocyte_network(model.leukocytes, path)
     if is_half:  # what is fitted next must be fitted to what is saved

@@ -1,5 +1,8 @@
 """Leukocytes taken away: holes filled in several ways, none of them the audit's (`leuk_hf.counterfactuals`).
 
+One of them, which only the network that finds leukocytes is fitted to (`facets`), looks much like the audit's
+inpainting where holes are wide.
+
 Shared contract: fields are uint8 (H, W, 3), RGB; holes and masks are bool (H, W). Randomness comes only from the
 generator. What learns from these must not learn the audit's own tools.
 """

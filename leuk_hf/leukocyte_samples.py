@@ -3,7 +3,8 @@
 Shared contract: fields are uint8 (S, S, 3), RGB; masks are bool (S, S), True on leukocytes. Nothing here knows a
 class. A sample shows leukocytes in other colours and light, on another background, alone, or taken away: what was
 taken away is no longer to be found, however it was filled. The fillings and margins are not those of the audit
-(`leuk_hf.counterfactuals`), or the network would learn the audit's tools instead of leukocytes.
+(`leuk_hf.counterfactuals`), or the network would learn the audit's tools instead of leukocytes; one of them, the
+nearest colour, looks much like the audit's inpainting of wide holes, so that the audit's cloning is the further test.
 """
 
 from __future__ import annotations
@@ -54,9 +55,11 @@ def draw_sample(pool: SamplePool, generator: np.random.Generator) -> tuple[np.nd
     elif kind == "taken away":
         gone = mask if generator.random() < 0.7 else _some_parts(mask, generator)
         stays = mask & ~gone
-        hole = _hole(gone, generator) & ~stays
-        if not hole.all():  # else there is nothing to fill it from
-            field, mask = fill_hole(field, hole, generator, backgrounds=pool.backgrounds, facets=True), stays
+        hole = _hole(gone, generator) | stays
+        if gone.any() and not hole.all():  # else there is nothing to fill, or nothing to fill it from
+            # What stays is filled, too, and put back: pieces of it must not be pasted where nothing is to be found.
+            filled = fill_hole(field, hole, generator, backgrounds=pool.backgrounds, facets=True)
+            field, mask = np.where(stays[..., None], field, filled), stays
     elif kind == "on another background":
         kept = widened(mask, int(generator.integers(1, 4)))
         field = np.where(kept[..., None], field, _empty_background(pool, generator))
@@ -69,7 +72,7 @@ def draw_sample(pool: SamplePool, generator: np.random.Generator) -> tuple[np.nd
 def _hole(gone: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """Widen what is taken away; at times so far that most of the field has to be filled from little."""
     is_wide = generator.random() < _WIDE
-    reach = int(generator.integers(9, gone.shape[0] // 5 + 1) if is_wide else generator.integers(2, 9))
+    reach = int(generator.integers(9, max(10, gone.shape[0] // 5 + 1)) if is_wide else generator.integers(2, 9))
     hole = widened(gone, reach)
     while hole.mean() > _LARGEST_HOLE and reach > 2:  # something must be left to fill it from
         reach //= 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from leuk_hf.checkpoint_io import read_state_dict
+from leuk_hf.errors import CheckpointError
 from leuk_hf.leukocyte_view import LeukocyteNetwork
 
 _ASSETS = Path(__file__).parent / "assets"
@@ -20,6 +21,8 @@ def load_leukocyte_network(network: LeukocyteNetwork, path: Path = LEUKOCYTE_WEI
         path: Safetensors file; the one that training starts with unless another is given.
 
     Raises:
-        CheckpointError: If the file is missing or damaged.
+        CheckpointError: If the file is missing, damaged, or of another network.
     """
+    if not path.is_file():
+        raise CheckpointError(f"{path} is no file; give weights that scripts/fit_leukocyte_segmenter.py wrote")
     network.load_state_dict(read_state_dict(path, network.state_dict()))

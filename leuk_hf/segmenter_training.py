@@ -9,11 +9,11 @@ import torch
 from torch.nn import functional
 
 from leuk_hf.augmentation import sample_seed
-from leuk_hf.checkpoint_io import read_state_dict
 from leuk_hf.fields import to_pixel_values
 from leuk_hf.fitting import fit
 from leuk_hf.leukocyte_samples import SamplePool, draw_sample
 from leuk_hf.leukocyte_view import LeukocyteNetwork
+from leuk_hf.leukocyte_weights import load_leukocyte_network
 from leuk_hf.preprocessing import Preprocessor
 
 
@@ -47,7 +47,7 @@ def fit_segmenter(
     torch.manual_seed(seed)
     network, preprocessor = LeukocyteNetwork(), Preprocessor(clahe=False)
     if weights is not None:
-        network.load_state_dict(read_state_dict(weights, network.state_dict()))
+        load_leukocyte_network(network, weights)
 
     def loss_of(step: int) -> torch.Tensor:
         generator = np.random.default_rng(sample_seed(seed, step, 0))

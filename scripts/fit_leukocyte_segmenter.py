@@ -9,6 +9,7 @@ light, on any background and alone, and nothing where they were taken away. No c
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import shlex
 import sys
 from pathlib import Path
@@ -31,7 +32,7 @@ class Arguments:
         learning_rate: Peak of the one-cycle schedule.
         seed: Of first weights and samples.
         weights: File of the same network to go on from, such as leuk_hf/assets/leukocyte_network.safetensors; empty:
-            random first weights.
+            random first weights. A smaller learning_rate suits them, such as 1e-3.
     """
 
     source: Path
@@ -52,6 +53,8 @@ def run(arguments: Arguments, command: str) -> dict[str, Any]:
 
     from leuk_hf.files import replacing, write_json
     from leuk_hf.leukocyte_samples import SamplePool
+    from leuk_hf.leukocyte_view import LeukocyteNetwork
+    from leuk_hf.leukocyte_weights import load_leukocyte_network
     from leuk_hf.provenance import provenance
     from leuk_hf.segmenter_training import fit_segmenter
 
@@ -59,6 +62,8 @@ def run(arguments: Arguments, command: str) -> dict[str, Any]:
         raise DataError(f"image_size is {arguments.image_size}; give at least 64")
     if arguments.steps < 2 or arguments.batch_size < 2:
         raise DataError("steps and batch_size must be at least 2")
+    if arguments.weights is not None:
+        load_leukocyte_network(LeukocyteNetwork(), arguments.weights)  # told before minutes are spent on images
     fields, masks = _segmented(arguments.source, arguments.image_size)
     others = [_segmented(folder, arguments.image_size) for folder in arguments.backgrounds]
     empty = [images[~found.any(axis=(1, 2))] for images, found in others]
@@ -78,12 +83,18 @@ def run(arguments: Arguments, command: str) -> dict[str, Any]:
     record = {
         "num_fields": len(fields),
         "num_backgrounds": len(backgrounds),
+        "sha256": _named(arguments.output / "leukocyte_network.safetensors")["sha256"],
         "losses": losses,
+        "weights": None if arguments.weights is None else _named(arguments.weights),
         **{key: value for key, value in dataclasses.asdict(arguments).items() if isinstance(value, (int, float))},
         **provenance(command),
     }
     write_json(arguments.output / "leukocyte_network.json", record)
     return record
+
+
+def _named(path: Path) -> dict[str, str]:
+    return {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
 
 
 def _segmented(folder: Path, size: int) -> tuple[Any, Any]:

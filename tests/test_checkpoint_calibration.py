@@ -198,7 +198,7 @@ def test_another_leukocyte_network_is_calibrated_for_and_kept(is_half, tiny_mode
     kept = LeukDenseNet.from_pretrained(tmp_path / "other").leukocytes.state_dict()
     for name, tensor in other.state_dict().items():
         assert torch.equal(kept[name], tensor.float() if tensor.is_floating_point() else tensor)
-    with pytest.raises(CheckpointError, match="none is no file; give weights that fit_leukocyte_segmenter"):
+    with pytest.raises(CheckpointError, match="none is no file; give weights that scripts/fit_leukocyte_segmenter"):
         calibrate_checkpoint(*given, tmp_path / "no", options=options, leukocytes=tmp_path / "none")
 
 

@@ -291,6 +291,24 @@ def test_a_hole_may_take_most_of_the_field_along_but_never_all(radius, least, mo
     assert least <= max(shares) <= most  # soft rims reach beyond the hole
 
 
+def test_what_fills_a_hole_is_no_piece_of_the_cells_that_stay(monkeypatch):
+    monkeypatch.setattr("leuk_hf.leukocyte_samples._SHARES", {"taken away": 1.0})
+    monkeypatch.setattr("leuk_hf.leukocyte_samples._in_other_light", lambda field, *others: field)
+    monkeypatch.setattr("leuk_hf.leukocyte_samples._moved", lambda field, mask, generator: (field, mask))
+    cells = np.stack([disc(20, 20, 8, 64) > 0, disc(40, 44, 8, 64) > 0])
+    mask = cells.any(axis=0)
+    red = np.where(mask[..., None], np.uint8([255, 0, 0]), np.uint8(200))
+    partly = 0
+    for seed in range(200):
+        field, left = draw_sample(SamplePool(red[None], mask[None], red[:0]), np.random.default_rng(seed))
+        if left.any() and not left[mask].all():
+            partly += 1
+            assert np.array_equal(field[left], red[left])
+            is_red = (field == np.uint8([255, 0, 0])).all(axis=-1)
+            assert (is_red & ~left).mean() < 0.002  # but for paint and noise
+    assert partly > 15
+
+
 def test_the_loss_of_a_segmentation_by_hand():
     masks = torch.zeros(1, 1, 10, 10)
     masks[..., :5] = 1
