@@ -129,7 +129,7 @@ def stretch_field(
 
     Args:
         field: uint8 (H, W, C).
-        labels: Its cells; what is mirrored in from beyond a squashed field's sides counts as theirs.
+        labels: Its cells. Of a squashed field, those that its sides cut off and what is mirrored in count for none.
         generator: Decides whether and how far.
         most: Largest factor, at least 1; the smallest is its inverse. 1 draws nothing.
 
@@ -141,8 +141,9 @@ def stretch_field(
     factor, (height, width) = most ** generator.uniform(-1, 1), labels.shape
     matrix = np.array(((factor, 0, (1 - factor) * (width - 1) / 2), (0, 1, 0)))
     stretched = cv2.warpAffine(field, matrix, (width, height), borderMode=cv2.BORDER_REFLECT)
-    nearest = {"flags": cv2.INTER_NEAREST, "borderMode": cv2.BORDER_REFLECT}
-    return stretched, cv2.warpAffine(labels, matrix, (width, height), **nearest)
+    if factor < 1:  # a cell that a side cuts off would seem to end there, inside of the field
+        labels = np.where(np.isin(labels, np.concatenate((labels[:, 0], labels[:, -1]))), 0, labels).astype(np.uint8)
+    return stretched, cv2.warpAffine(labels, matrix, (width, height), flags=cv2.INTER_NEAREST)
 
 
 def draw_gap(size: int, generator: np.random.Generator) -> int:

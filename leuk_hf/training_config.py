@@ -235,9 +235,8 @@ class TrainConfig:
 
     def differences(self, stored: dict[str, Any]) -> list[str]:
         """Name the values that keep this config from resuming a run started with `stored` (a `to_dict`)."""
-        return sorted(
-            name for name, value in self.to_dict().items() if name not in _FREE_ON_RESUME and stored.get(name, _SINCE.get(name)) != value
-        )
+        stored, values = {**_SINCE, **stored}, self.to_dict()
+        return sorted(name for name in values.keys() - _FREE_ON_RESUME if stored.get(name) != values[name])
 
 
 PLAIN = TrainConfig()

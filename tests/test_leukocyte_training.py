@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from leuk_hf.data import load_smears
 from leuk_hf.errors import DataError, TrainingError
 from leuk_hf.field_cache import CachedFields
-from leuk_hf.fields import NO_FIELD, CanvasDataset, EpochSampler, appearance_of
+from leuk_hf.fields import NO_EVIDENCE, NO_FIELD, CanvasDataset, EpochSampler, appearance_of
 from leuk_hf.leukocyte_canvas import Canvas, change_appearance, change_optics, draw_gap, stretch_field, turn_field
 from leuk_hf.leukocyte_samples import SamplePool, draw_sample
 from leuk_hf.leukocyte_weights import LEUKOCYTE_WEIGHTS
@@ -29,6 +29,7 @@ from leuk_hf.splits import deal_groups
 from leuk_hf.synthetic import write_smears
 from leuk_hf.training import train
 from leuk_hf.training_config import RECIPES, smoke_config
+from leuk_hf.training_loss import summed_loss
 from leuk_hf.training_setup import average_of, starting_model
 
 FIELD = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
@@ -55,6 +56,59 @@ def test_fields_are_stretched_across_with_their_cells():
     generator = np.random.default_rng(0)
     assert stretch_field(field, labels, generator, most=1.0)[0] is field
     assert generator.random() == np.random.default_rng(0).random()  # nothing drawn
+
+
+def test_cells_that_a_squashed_fields_sides_cut_off_count_for_none():
+    labels = np.zeros((96, 96), np.uint8)
+    labels[10:30, :20], labels[60:80, 90:], labels[40:50, 40:50] = 1, 2, 3
+    found = [stretch_field(FIELD, labels, np.random.default_rng(seed), most=1.5)[1] for seed in range(40)]
+    changed = [one for one in found if one is not labels]
+    squashed = [one for one in changed if (one == 3).sum() < 95]
+    assert len(squashed) > 5 and all(set(np.unique(one)) == {0, 3} for one in squashed)
+    stretched = [one for one in changed if (one == 3).sum() > 105]
+    assert len(stretched) > 5 and all(one[20, 0] == 1 for one in stretched)
+
+
+def test_fields_without_evidence_show_other_outlines_where_leukocytes_were():
+    own, other = disc(30, 30, 12) > 0, disc(66, 60, 9) > 0
+    black = np.where(own[..., None], np.uint8(0), np.uint8(200)).repeat(3, axis=-1)[..., :3].astype(np.uint8)
+    white = np.full((96, 96, 3), 200, np.uint8)
+    cells = np.stack([own, other]).astype(np.uint8)
+    options = {"fields_per_canvas": 2, "whole_field_share": 1.0, "optics": False, "stretch": 1.0, "seed": 0}
+    fields = CachedFields(None, pixels=np.stack([black, white]))
+    given = (fields, cells[None], [0, 1], np.arange(2))
+    dataset = CanvasDataset(*given, no_evidence_share=0.3, **options)
+    samples = [dataset[epoch, 0] for epoch in range(300)]
+    empty = [pixels for pixels, labels in samples if labels.tolist() == [NO_EVIDENCE, NO_FIELD]]
+    assert 60 < len(empty) < 120
+    for pixels in empty:
+        shown, mask = pixels[..., :3].numpy(), pixels[..., 3].numpy() > 0
+        assert mask.any() and (np.abs(mask.sum() - np.array([own.sum(), other.sum()])).min() < 0.4 * mask.sum())
+        painted = (shown == shown[0, 0]).all() or shown.std() < 120  # the black cell is gone, but for paint and noise
+        assert painted and (shown.max(axis=-1) == 0).mean() < 0.5
+    told = [labels.tolist() for _, labels in samples if labels[0] != NO_EVIDENCE]
+    assert all(labels == [0, NO_FIELD] for labels in told)
+    none = CanvasDataset(*given, no_evidence_share=0.0, **options)
+    assert all(none[epoch, 0][1].tolist() == [0, NO_FIELD] for epoch in range(20))
+
+
+def test_the_loss_of_a_batch_by_hand():
+    logits = torch.log(torch.tensor([[0.7, 0.2, 0.1], [0.25, 0.25, 0.5], [0.1, 0.1, 0.8], [0.6, 0.3, 0.1]]))
+    targets = torch.tensor([0, NO_EVIDENCE, NO_FIELD, 2])
+    expected = -np.log(0.7) - np.log([0.25, 0.25, 0.5]).mean() - np.log(0.1)
+    assert float(summed_loss(logits, targets, label_smoothing=0.0)) == pytest.approx(expected, abs=1e-5)
+    # Smoothed, a class's target is 0.9 and a tenth spread over all; no evidence stays uniform.
+    smoothed = [0.9 * -np.log(p[k]) + 0.1 * -np.log(p).mean() for p, k in (([0.7, 0.2, 0.1], 0), ([0.6, 0.3, 0.1], 2))]
+    expected = sum(smoothed) - np.log([0.25, 0.25, 0.5]).mean()
+    assert float(summed_loss(logits, targets, label_smoothing=0.1)) == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_run_from_before_a_setting_came_goes_on(config):
+    stored = config.to_dict()
+    del stored["stretch"], stored["no_evidence_share"]
+    assert config.differences(stored) == []
+    assert dataclasses.replace(config, stretch=1.3).differences(stored) == ["stretch"]
+    assert config.differences({**stored, "stretch": 1.3}) == ["stretch"]
 
 
 def test_a_canvas_holds_cells_at_their_size_with_their_pixels():
@@ -526,8 +580,9 @@ def test_a_resumed_default_run_ends_with_the_same_weights(config, tmp_path, monk
         ({"whole_field_share": 1.5}, "whole_field_share is 1.5; give a share"),
         ({"max_grad_norm": 0.0}, "max_grad_norm is 0.0; give a number above 0"),
         ({"output_stride": 8}, "output_stride is 8; give 16 or 32"),
-        ({"no_evidence_share": 1.0}, "no_evidence_share is 1.0; give a share in [0, 1)"),
+        ({"no_evidence_share": 1.0}, "no_evidence_share is 1.0; give a share"),
         ({"stretch": 0.8}, "stretch is 0.8; give a factor from 1 to 2"),
+        ({"stretch": float("nan")}, "stretch is nan; give a factor from 1 to 2"),
     ],
 )
 def test_impossible_configs_are_refused_in_one_sentence(config, changes, reason):
