@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from datasets import Dataset
 from PIL import Image
 
@@ -26,7 +25,7 @@ from leuk_hf.input_files import find_inputs
 from leuk_hf.leukocyte_weights import load_leukocyte_network
 from leuk_hf.model import LeukDenseNet
 from leuk_hf.refusal_measurement import compare_scores, measure_refusal
-from leuk_hf.released_weights import halve_precision
+from leuk_hf.released_weights import half_precision_names
 from leuk_hf.seen_fields import Part, Seen, relit, see
 from leuk_hf.splits import read_split
 from leuk_hf.torch_backend import TorchPredictor
@@ -67,7 +66,7 @@ def calibrate_checkpoint(
         averaged["outline_orientations"] = options.outline_orientations
     model = LeukDenseNet.from_pretrained(source, **averaged)
     if leukocytes is not None:
-        _replace_leukocytes(model, leukocytes)
+        _replace_leukocytes(model, leukocytes, source)
     # Told before fields are looked at for minutes. Every field is seen twice, and each class's mean takes one.
     least = (options.dims + len(model.class_names)) // 2 + 1
     if report is None and options.dims and len(parts["train"]) < least:
@@ -87,15 +86,15 @@ def calibrate_checkpoint(
     return fitted
 
 
-def _replace_leukocytes(model: LeukDenseNet, path: Path) -> None:
+def _replace_leukocytes(model: LeukDenseNet, path: Path, source: str | Path | None) -> None:
     """Let other weights find the leukocytes, in the precision of those whose place they take."""
     if model.leukocytes is None:
         raise CheckpointError(f"the checkpoint sees the whole field and looks for no leukocytes; leave out {path}")
-    is_half = all(torch.equal(own, own.half().float()) for own in model.leukocytes.head.parameters())
     load_leukocyte_network(model.leukocytes, path)
-    if is_half:  # what is fitted next must be fitted to what is saved
-        halve_precision(model.leukocytes)
-        model.leukocytes.float()
+    half = half_precision_names(source)
+    for name, tensor in model.leukocytes.state_dict(prefix="leukocytes.").items():
+        if name in half:  # what is fitted next must be fitted to what is saved
+            tensor.copy_(tensor.half())
 
 
 def calibration_parts(split: Path, dataset: Dataset, record: dict[str, Any]) -> dict[str, np.ndarray]:

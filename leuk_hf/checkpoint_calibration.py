@@ -17,9 +17,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import safe_open
 
-from leuk_hf import checkpoint_io, export_record, metrics
+from leuk_hf import export_record, metrics
 from leuk_hf.calibration import fit_bias, fit_temperature
 from leuk_hf.conformal import COVERAGE, fit_quantiles
 from leuk_hf.errors import DataError
@@ -27,6 +26,7 @@ from leuk_hf.field_checks import RefusalLimits, fit_limits, refused_share
 from leuk_hf.in_distribution import DEFAULT_DIMS, InDistribution, fit_in_distribution
 from leuk_hf.model import LeukDenseNet
 from leuk_hf.prediction import softmax
+from leuk_hf.released_weights import half_precision_names
 from leuk_hf.seen_fields import Part, rescored, reweighted
 
 _EVIDENCE_RIDGE = 1e-4
@@ -244,8 +244,7 @@ def save_calibrated(model: LeukDenseNet, source: str | Path | None, folder: Path
         source: The checkpoint it was made from: folder, Hub id, or None for the shipped one.
         folder: Receives config.json and model.safetensors.
     """
-    with safe_open(checkpoint_io.locate(source, checkpoint_io.WEIGHTS_NAME), framework="pt") as stored:
-        half = {name for name in stored.keys() if stored.get_tensor(name).dtype == torch.float16}  # noqa: SIM118
+    half = half_precision_names(source)
     for name, tensor in (*model.named_parameters(), *model.named_buffers()):
         if name in half:
             tensor.data = tensor.data.half()

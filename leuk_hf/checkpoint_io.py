@@ -279,5 +279,22 @@ def read_state_dict(path: Path, expected: dict[str, torch.Tensor]) -> dict[str, 
     return state_dict
 
 
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Read one of a checkpoint's JSON files; None if it is missing.
+
+    Args:
+        path: Of the file.
+
+    Raises:
+        CheckpointError: If it is damaged.
+    """
+    if not path.is_file():
+        return None
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is damaged ({error}); make it anew or take it away") from error
+
+
 def _listed(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more tensors"

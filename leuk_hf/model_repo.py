@@ -8,7 +8,6 @@ does not bring but the packages in its requirements.txt.
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import tempfile
@@ -22,7 +21,7 @@ from leuk_hf import checkpoint_io, export_record
 from leuk_hf.audit_tables import BASELINES
 from leuk_hf.backends import load_predictor
 from leuk_hf.calibration import ReliabilityBin
-from leuk_hf.errors import CheckpointError, HubError
+from leuk_hf.errors import HubError
 from leuk_hf.files import write_json, write_text
 from leuk_hf.hub_cards import CARD_NAME
 from leuk_hf.hub_weights import COMPANIONS, OF_THE_WEIGHTS
@@ -82,7 +81,7 @@ def _copy_checkpoint(checkpoint: Path, folder: Path) -> None:
         if (checkpoint / name).is_file():
             shutil.copyfile(checkpoint / name, folder / name)
     for name in _RECORDS:
-        content = read_json(checkpoint / name)
+        content = checkpoint_io.read_json(checkpoint / name)
         if (published := without_local_paths(content)) != content:
             write_json(folder / name, published)
     LeukDenseNet.from_pretrained(folder)  # strictly: nothing that cannot be loaded is published
@@ -129,7 +128,7 @@ def _write_card(folder: Path, data_name: str) -> None:
     predictor = load_predictor(folder, backend="torch", precision="float32")
     card = model.generate_model_card(
         results=read_results(folder),
-        training=read_json(folder / "training.json"),
+        training=checkpoint_io.read_json(folder / "training.json"),
         data_name=data_name,
         widget=sample_answers(predictor, sorted((folder / EXAMPLES_NAME).glob("*.png"))),
         brings_package=True,
@@ -177,21 +176,4 @@ def read_results(folder: Path) -> dict[str, Any]:
     Args:
         folder: Of the checkpoint.
     """
-    return read_json(folder / "results.json") or {}
-
-
-def read_json(path: Path) -> dict[str, Any] | None:
-    """Read one of a checkpoint's JSON files; None if it is missing.
-
-    Args:
-        path: Of the file.
-
-    Raises:
-        CheckpointError: If it is damaged.
-    """
-    if not path.is_file():
-        return None
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is damaged ({error}); make it anew or take it away") from error
+    return checkpoint_io.read_json(folder / "results.json") or {}

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from safetensors import safe_open
 from torch import nn
 
+from leuk_hf import checkpoint_io
 from leuk_hf.checkpoint_io import SHIPPED_CHECKPOINT
 from leuk_hf.errors import DataError
 from leuk_hf.model import LeukDenseNet
@@ -78,3 +80,16 @@ def halve_precision(model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, (nn.Conv2d, nn.Linear)):
             module.half()
+
+
+def half_precision_names(source: str | Path | None) -> set[str]:
+    """Name the tensors that a checkpoint's file holds in half precision.
+
+    Args:
+        source: As for `checkpoint_io.locate`.
+
+    Raises:
+        CheckpointError: If there is no such file.
+    """
+    with safe_open(checkpoint_io.locate(source, checkpoint_io.WEIGHTS_NAME), framework="pt") as stored:
+        return {name for name in stored.keys() if stored.get_slice(name).get_dtype() == "F16"}  # noqa: SIM118

@@ -7,9 +7,7 @@ python scripts/calibrate.py --model runs/mine/checkpoint --source leukemia --spl
 from __future__ import annotations
 
 import dataclasses
-import json
 import shlex
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,8 +19,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from leuk_hf.seen_fields import Seen
-
-_COMPANIONS = ("training.json", "split.csv")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +46,7 @@ class Arguments:
         outline_orientations: In how many orientations of a field its leukocytes are looked for from now on, 1 or 4;
             empty: as the checkpoint does.
         leukocytes: Weights that look for leukocytes from now on (safetensors file of fit_leukocyte_segmenter.py; the
-            record beside it goes into training.json); empty: the checkpoint's own.
+            record beside it goes into training.json and results.json); empty: the checkpoint's own.
         fields: At most so many training fields, spread evenly; 0: all.
         seed: Of the copies in another light, and of the bootstrap.
         batch_size: Fields per forward pass.
@@ -81,6 +77,7 @@ def run(arguments: Arguments, command: str) -> dict[str, Any]:
     import numpy as np
 
     from leuk_hf import checkpoint_io
+    from leuk_hf.calibrated_files import copy_companions
     from leuk_hf.calibration_run import calibrate_checkpoint, calibration_entry, images_of, see_folder
     from leuk_hf.checkpoint_calibration import Options
     from leuk_hf.data import load_smears
@@ -88,6 +85,7 @@ def run(arguments: Arguments, command: str) -> dict[str, Any]:
     from leuk_hf.evaluation import merge_results
     from leuk_hf.group_source import read_group_table, read_groups
     from leuk_hf.labels import CLASS_NAMES
+    from leuk_hf.leukocyte_weights import describe_leukocyte_weights
     from leuk_hf.model import LeukDenseNet
     from leuk_hf.provenance import provenance
     from leuk_hf.seen_fields import see
@@ -120,6 +118,7 @@ def run(arguments: Arguments, command: str) -> dict[str, Any]:
     read_split_table(arguments.split, "train", *arguments.calibration_parts, *filter(None, [arguments.part]))
     if arguments.groups is not None:
         read_group_table(arguments.groups)
+    leukocytes = None if arguments.leukocytes is None else describe_leukocyte_weights(arguments.leukocytes)
     source = arguments.model or checkpoint_io.checkpoint_source()
     model = LeukDenseNet.from_pretrained(source)
     names = None if model.class_names == CLASS_NAMES else model.class_names
@@ -155,9 +154,7 @@ def run(arguments: Arguments, command: str) -> dict[str, Any]:
         leukocytes=arguments.leukocytes,
         progress=True,
     )
-    _copy_companions(source, arguments.output, is_changed=report is None)
-    if arguments.leukocytes is not None:
-        _record_leukocytes(arguments.leukocytes, arguments.output)
+    copy_companions(source, arguments.output, is_changed=report is None, leukocytes=leukocytes)
     reloaded = LeukDenseNet.from_pretrained(arguments.output)
     predictor = TorchPredictor(reloaded, fast=True, precision="float32")
     size = arguments.batch_size
@@ -169,6 +166,8 @@ def run(arguments: Arguments, command: str) -> dict[str, Any]:
         fields = images_of(predictor, dataset, rows)
         usable = (arguments.part, see(predictor, fields, batch_size=size, progress=arguments.part))
     entry = calibration_entry(fitted, reloaded, options, usable=usable, foreign=foreign)
+    if leukocytes is not None:
+        entry["leukocyte_network"] = leukocytes
     if usable is not None:
         results = _results(reloaded, usable[1], tested, groups)
         entry[f"{arguments.part}_part"] = results.summary(seed=arguments.seed)
@@ -230,36 +229,6 @@ def _report_of(source: Any, protocol: str) -> dict[str, Any]:
             " --only-limits"
         )
     return dict(report)
-
-
-def _copy_companions(source: Any, output: Path, *, is_changed: bool) -> None:
-    """Take along what lies beside a local checkpoint and stays true of the calibrated one.
-
-    Other answers (`is_changed`) leave figures of recipes, of the data and of speed with any weights.
-    """
-    from leuk_hf import checkpoint_io
-    from leuk_hf.files import write_json
-    from leuk_hf.release import without_the_weights
-
-    folder = checkpoint_io.locate(source, checkpoint_io.CONFIG_NAME).parent
-    results = checkpoint_io.RESULTS_NAME
-    names = _COMPANIONS if is_changed else (*_COMPANIONS, results)
-    for name in names:
-        if (folder / name).is_file() and folder.resolve() != output.resolve():
-            shutil.copyfile(folder / name, output / name)
-    if is_changed and (folder / results).is_file():
-        write_json(output / results, without_the_weights(folder / results))
-
-
-def _record_leukocytes(weights: Path, output: Path) -> None:
-    """Say in a checkpoint's training.json, if it has one, what finds its leukocytes from now on."""
-    from leuk_hf.files import write_json
-
-    training, record = output / "training.json", weights.with_suffix(".json")
-    if training.is_file():
-        fitted = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else None
-        content = json.loads(training.read_text(encoding="utf-8"))
-        write_json(training, {**content, "leukocyte_network": fitted})
 
 
 def _report(entry: dict[str, Any]) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """Calibrating a checkpoint from end to end, on synthetic smears and a tiny network."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -13,12 +14,14 @@ from safetensors.torch import save_file
 from sklearn.linear_model import LogisticRegression
 
 from leuk_hf import LeukDenseNet, predict
+from leuk_hf.calibrated_files import copy_companions
 from leuk_hf.calibration_run import calibrate_checkpoint
 from leuk_hf.checkpoint_calibration import Options, calibrate, save_calibrated
 from leuk_hf.data import load_smears
 from leuk_hf.errors import CheckpointError, DataError
 from leuk_hf.field_checks import RefusalLimits
 from leuk_hf.leukocyte_view import LeukocyteNetwork
+from leuk_hf.leukocyte_weights import describe_leukocyte_weights
 from leuk_hf.refusal_measurement import measure_refusal
 from leuk_hf.released_weights import halve_precision
 from leuk_hf.seen_fields import relit, see
@@ -43,6 +46,10 @@ def parts(model):
         return see(predictor, fields), again, np.arange(count) % 4
 
     return predictor, part(0, 40), part(1000, 24)
+
+
+def images_of_rows(dataset, rows):
+    return [dataset[int(row)]["image"] for row in rows]
 
 
 def noise(seed):
@@ -195,11 +202,50 @@ def test_another_leukocyte_network_is_calibrated_for_and_kept(is_half, tiny_mode
     assert not np.allclose(one, two, atol=1e-4)
     if is_half:  # as the weights whose place they take
         halve_precision(other)
-    kept = LeukDenseNet.from_pretrained(tmp_path / "other").leukocytes.state_dict()
+    saved = LeukDenseNet.from_pretrained(tmp_path / "other")
     for name, tensor in other.state_dict().items():
-        assert torch.equal(kept[name], tensor.float() if tensor.is_floating_point() else tensor)
+        assert torch.equal(
+            saved.leukocytes.state_dict()[name], tensor.float() if tensor.is_floating_point() else tensor
+        )
+    # What was fitted was fitted to what is saved, not to what it was rounded from.
+    again = see(TorchPredictor(saved, fast=True, precision="float32"), images_of_rows(dataset, rows[::2]))
+    assert np.abs(again.described.features - two).max() < 1e-6
     with pytest.raises(CheckpointError, match="none is no file; give weights that scripts/fit_leukocyte_segmenter"):
         calibrate_checkpoint(*given, tmp_path / "no", options=options, leukocytes=tmp_path / "none")
+
+
+def test_what_finds_the_leukocytes_from_now_on_is_recorded(tmp_path):
+    network = LeukocyteNetwork()
+    save_file(network.state_dict(), tmp_path / "fitted.safetensors")
+    digest = hashlib.sha256((tmp_path / "fitted.safetensors").read_bytes()).hexdigest()
+    named = {"file": "fitted.safetensors", "sha256": digest}
+    assert describe_leukocyte_weights(tmp_path / "fitted.safetensors") == named
+    for record, expected in (
+        ({"sha256": digest, "steps": 7}, {**named, "steps": 7}),
+        ({"sha256": "of others", "steps": 7}, named),
+    ):
+        (tmp_path / "fitted.json").write_text(json.dumps(record), encoding="utf-8")
+        assert describe_leukocyte_weights(tmp_path / "fitted.safetensors") == expected
+    (tmp_path / "fitted.json").write_text("{", encoding="utf-8")
+    with pytest.raises(CheckpointError, match=r"fitted\.json is damaged"):
+        describe_leukocyte_weights(tmp_path / "fitted.safetensors")
+    save_file({"a": torch.zeros(1)}, tmp_path / "another.safetensors")
+    with pytest.raises(CheckpointError, match=r"another\.safetensors does not fit"):
+        describe_leukocyte_weights(tmp_path / "another.safetensors")
+    before, after = tmp_path / "before", tmp_path / "after"
+    for folder in (before, after):
+        folder.mkdir()
+    (before / "config.json").write_text("{}", encoding="utf-8")
+    (before / "training.json").write_text('{"recipe": "default"}', encoding="utf-8")
+    (before / "results.json").write_text('{"data": {"n": 1}, "audit": {"old": {}}}', encoding="utf-8")
+    for folder in (after, before):  # last in its own folder
+        copy_companions(before, folder, is_changed=True, leukocytes=named)
+        recorded = json.loads((folder / "training.json").read_text(encoding="utf-8"))
+        assert recorded == {"recipe": "default", "leukocyte_network": named}
+        assert json.loads((folder / "results.json").read_text(encoding="utf-8")) == {"data": {"n": 1}}
+    (before / "training.json").write_text("[]", encoding="utf-8")
+    with pytest.raises(CheckpointError, match=r"training\.json is no record of a training"):
+        copy_companions(before, before, is_changed=True, leukocytes=named)
 
 
 def test_a_network_that_finds_no_leukocyte_cannot_be_calibrated(tiny_model):

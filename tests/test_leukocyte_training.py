@@ -18,8 +18,9 @@ from leuk_hf.data import load_smears
 from leuk_hf.errors import DataError, TrainingError
 from leuk_hf.field_cache import CachedFields
 from leuk_hf.fields import NO_EVIDENCE, NO_FIELD, CanvasDataset, EpochSampler, appearance_of
+from leuk_hf.hole_filling import _nearest, fill_hole, widened
 from leuk_hf.leukocyte_canvas import Canvas, change_appearance, change_optics, draw_gap, stretch_field, turn_field
-from leuk_hf.leukocyte_samples import SamplePool, draw_sample
+from leuk_hf.leukocyte_samples import SamplePool, _hole, draw_sample
 from leuk_hf.leukocyte_weights import LEUKOCYTE_WEIGHTS
 from leuk_hf.model import LeukDenseNet
 from leuk_hf.preprocessing import Preprocessor
@@ -343,6 +344,24 @@ def test_a_hole_may_take_most_of_the_field_along_but_never_all(radius, least, mo
         assert nothing_done or (not left.any() and changed[mask].mean() > 0.99)
         shares.append(changed.mean())
     assert least <= max(shares) <= most  # soft rims reach beyond the hole
+
+
+def test_wide_holes_leave_something_to_fill_them_from():
+    mask = disc(32, 32, 28, 64) > 0  # widened by 12 it is 0.98 of the field
+    shares = [_hole(mask, np.random.default_rng(seed)).mean() for seed in range(60)]
+    assert widened(mask, 12).mean() > 0.95 and max(shares) <= 0.9 and max(shares) > 0.8
+    assert _hole(disc(10, 10, 3, 32) > 0, np.random.default_rng(1)).shape == (32, 32)  # small fields, too
+
+
+def test_holes_are_filled_by_the_nearest_colour():
+    field = np.full((40, 60, 3), 50, np.uint8)
+    field[:, 30:] = 200
+    hole = np.zeros((40, 60), bool)
+    hole[:, 10:50] = True
+    filled = _nearest(field, hole, np.random.default_rng(0))
+    # Left of the middle the left side is nearer; blurred by three pixels at most.
+    assert (filled[:, 10:20] == 50).all() and (filled[:, 40:50] == 200).all()
+    assert set(np.unique(fill_hole(field, hole, np.random.default_rng(0), facets=True)[~hole])) == {50, 200}
 
 
 def test_what_fills_a_hole_is_no_piece_of_the_cells_that_stay(monkeypatch):

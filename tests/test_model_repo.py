@@ -136,6 +136,20 @@ def test_the_index_holds_the_figures_of_every_protocol(checkpoint, tmp_path):
         )
         assert "| recipe | `plain`, from the weights of the stage before |" in card and "runs/first" not in card
         assert "3.0 hours\nin its 2 stages together, trials not counted" in card
+        assert "was exchanged on the way" not in card
+    fit = {"file": "new.safetensors", "sha256": 64 * "a"}
+    told = {**fit, "steps": 7, "command": "fit it", "commit": None, "weights": {"file": "w", "sha256": 64 * "b"}}
+    for entry, said in (
+        (fit, f"- After stage 1 of 2: `new.safetensors` (SHA-256 {12 * 'a'})\n"),
+        (
+            told,
+            f"- After stage 1 of 2: `new.safetensors` (SHA-256 {12 * 'a'}), fitted further, from `w` (SHA-256"
+            f" {12 * 'b'}), in 7 steps: `fit it`, commit not known\n",
+        ),
+    ):
+        exchanged = {**stages, "started_from": {**stages["started_from"], "leukocyte_network": entry}}
+        card = str(LeukDenseNet.from_pretrained(checkpoint).generate_model_card(training=exchanged))
+        assert said in card and card.count("was exchanged on the way") == 1
     three = str(
         LeukDenseNet.from_pretrained(checkpoint).generate_model_card(
             training={**TRAINING, "started_from": {**stages, "seconds": 0}}
