@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 _Item = TypeVar("_Item")
 SET_COVERAGE = 0.95
 CLOSE_CALL = 0.5
+# Height over width that is said something of. In fields whose cells were made 1.03 and 1.16 times as wide as tall, as
+# in upright photos, 86 and 73 of 96 were told right, as they were 93 (experiment log).
+_TALLEST = 1.1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,6 +178,12 @@ def cautions_about(probabilities: np.ndarray, image: Image.Image, image_size: in
     size = f"{width}x{height}"
     if max(width, height) > 1.6 * min(width, height):
         yield Sentence("The image is {size} pixels; squashed to a square, its cells are distorted.", size=size)
+    elif height > _TALLEST * width:
+        yield Sentence(
+            "The image is taller than wide ({size} pixels), photos of fields are wider than tall: squashed to a square,"
+            " its cells get another shape. Turn it by a quarter.",
+            size=size,
+        )
     if min(width, height) < image_size / 2:
         yield Sentence(
             "The image is small ({size} pixels); it was enlarged to {edge} pixels.", size=size, edge=image_size

@@ -111,6 +111,8 @@ def cautions(model, image):
 
 def test_cautions(tiny_model, smear):
     assert "squashed to a square" in cautions(tiny_model, smear.resize((200, 90)))
+    for size, is_tall in (((90, 120), True), ((96, 100), False), ((120, 90), False), ((90, 200), False)):
+        assert ("taller than wide" in cautions(tiny_model, smear.resize(size))) is is_tall
     assert "was enlarged" in cautions(tiny_model, smear.resize((20, 20)))
     assert "no colour" in cautions(tiny_model, smear.convert("L"))
     assert "nearly uniform" in cautions(tiny_model, Image.new("RGB", (96, 96), (200, 100, 100)))

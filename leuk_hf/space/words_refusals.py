@@ -51,6 +51,11 @@ SENTENCES = {
         "The image is {size} pixels; squashed to a square, its cells are distorted.": (
             "اندازهٔ تصویر {size} پیکسل است؛ با فشردن به مربع، سلول‌ها از شکل می‌افتند."
         ),
+        "The image is taller than wide ({size} pixels), photos of fields are wider than tall: squashed to a square,"
+        " its cells get another shape. Turn it by a quarter.": (
+            "بلندی تصویر از پهنای آن بیشتر است ({size} پیکسل)، اما عکس‌های میدان پهن‌تر از بلندی‌اند: با فشردن به مربع،"
+            " سلول‌ها شکل دیگری می‌گیرند. تصویر را یک‌چهارم دور بچرخانید."
+        ),
         "The image is small ({size} pixels); it was enlarged to {edge} pixels.": (
             "تصویر کوچک است ({size} پیکسل)؛ به {edge} پیکسل بزرگ شد."
         ),
