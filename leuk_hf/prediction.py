@@ -180,8 +180,8 @@ def cautions_about(probabilities: np.ndarray, image: Image.Image, image_size: in
         yield Sentence("The image is {size} pixels; squashed to a square, its cells are distorted.", size=size)
     elif height > _TALLEST * width:
         yield Sentence(
-            "The image is taller than wide ({size} pixels), photos of fields are wider than tall: squashed to a square,"
-            " its cells get another shape. Turn it by a quarter.",
+            "The image is taller than wide ({size} pixels), photos of fields are wider than tall: squashed to a"
+            " square, its cells get another shape. Turn it by a quarter.",
             size=size,
         )
     if min(width, height) < image_size / 2:
