@@ -102,6 +102,10 @@ _TOO_SMALL = Sentence(
 # thousand refuse 0.0, 0.5, 0.9 and 1.6 %, at one and a half of the magnification 35, 50, 66 and 75 %, and when a fifth
 # brighter 0.9, 1.4, 1.9 and 3.3 %.
 _SIZE_TAIL = 0.005
+# What is left of leukocytes that were taken away, and what fills their place, is often no more than a small cell: with
+# the limit at 0.6 times what all but a thousandth show, half a per cent of the field, a tenth of the validation and
+# calibration fields that were emptied were answered (experiment log).
+_SHARE_TAIL = 0.003
 
 # In the order in which reasons are given: what explains others first. The tolerances are about what training changes
 # fields by (brightness by half, blur, size by a quarter): what the network has learnt to read is not refused.
@@ -118,8 +122,8 @@ _CHECKS = (
         "The image is too dark; take it with more light.")),
     _Check("highest_burnt_out", "burnt_out", False, 1, lambda measures: Sentence(
         "The image is too bright, its cells are washed out; take it with less light."), addend=0.4),
-    _Check("lowest_leukocyte_share", "leukocyte_share", True, 0.6, lambda measures: Sentence(
-        "No leukocytes were found, or hardly any of one; there is nothing to tell the class by.")),
+    _Check("lowest_leukocyte_share", "leukocyte_share", True, 1, lambda measures: Sentence(
+        "No leukocytes were found, or hardly any of one; there is nothing to tell the class by."), tail=_SHARE_TAIL),
     _Check("lowest_sharpness", "sharpness", True, 0.7, lambda measures: Sentence(
         "The image is blurred; focus and take it again.")),
     _Check("lowest_correlation_length", "correlation_length", True, 1, lambda measures: _TOO_SMALL),
@@ -178,11 +182,12 @@ def fit_limits(
 ) -> RefusalLimits:
     """Set the limits by fields that are known to be usable, so that all checks together refuse few of them.
 
-    An input check's limit is what all but a thousandth (of the cells' size: five) of the training and calibration
-    fields keep, moved outwards by what the network learns to bear. The limit of the in-distribution score, which alone
-    tells other images from smears, takes the rest of `share`, by calibration fields and their copies in another light
-    alone: the network knows the training fields by heart. Those copies, and those of training fields, also set the
-    limits of the cells' size: bright light makes cells look smaller, and their size is no other for that.
+    An input check's limit is what all but a thousandth (of the cells' size: five; of the leukocytes' share: three) of
+    the training and calibration fields keep, moved outwards by what the network learns to bear. The limit of the
+    in-distribution score, which alone tells other images from smears, takes the rest of `share`, by calibration fields
+    and their copies in another light alone: the network knows the training fields by heart. Those copies, and those of
+    training fields, also set the limits of the cells' size: bright light makes cells look smaller, and their size is no
+    other for that.
     `smallest_side` is `SMALLEST_SIDE` unless fields are smaller, and `largest_elongation` is not fitted: the training
     fields are squares of 224 pixels.
 

@@ -247,6 +247,12 @@ def test_fitted_limits_refuse_no_more_than_asked():
     assert limits.largest_elongation == 1.6 and limits.smallest_side == 64
 
 
+def test_the_limit_of_leukocytes_is_what_all_but_three_thousandths_show():
+    training = [changed(leukocyte_share=0.01 + 0.0001 * number) for number in range(1000)]
+    limits = fit_limits(training, [changed(leukocyte_share=0.5)] * 200, 0.02)
+    assert limits.lowest_leukocyte_share == pytest.approx(0.01 + 0.0001 * 3)  # 3 of 1200 below it, and no tolerance
+
+
 def test_limits_of_size_are_what_all_but_five_thousandths_keep():
     training = [changed(cell_size=0.04 + 0.00002 * number) for number in range(1000)]
     limits = fit_limits(training, [USUAL] * 200, 0.02)
