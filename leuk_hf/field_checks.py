@@ -186,8 +186,8 @@ def fit_limits(
     the training and calibration fields keep, moved outwards by what the network learns to bear. The limit of the
     in-distribution score, which alone tells other images from smears, takes the rest of `share`, by calibration fields
     and their copies in another light alone: the network knows the training fields by heart. Those copies, and those of
-    training fields, also set the limits of the cells' size: bright light makes cells look smaller, and their size is no
-    other for that.
+    training fields, also set the limits of the cells' size: bright light makes cells look smaller, and that is no
+    other size.
     `smallest_side` is `SMALLEST_SIDE` unless fields are smaller, and `largest_elongation` is not fitted: the training
     fields are squares of 224 pixels.
 
