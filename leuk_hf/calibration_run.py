@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,15 +19,19 @@ from leuk_hf.checkpoint_calibration import (
     limit_anew,
     save_calibrated,
 )
+from leuk_hf.conformal import prediction_set
 from leuk_hf.data import read_image, without_decoding
 from leuk_hf.errors import CheckpointError, DataError
+from leuk_hf.field_checks import passed_limits
 from leuk_hf.image_io import load_image
 from leuk_hf.input_files import find_inputs
 from leuk_hf.leukocyte_weights import load_leukocyte_network
 from leuk_hf.model import LeukDenseNet
+from leuk_hf.prediction import softmax
 from leuk_hf.refusal_measurement import compare_scores, measure_refusal
 from leuk_hf.released_weights import half_precision_names
-from leuk_hf.seen_fields import Part, Seen, relit, see
+from leuk_hf.results import Results
+from leuk_hf.seen_fields import Part, Seen, first_of, relit, rescored, reweighted, see
 from leuk_hf.splits import read_split
 from leuk_hf.torch_backend import TorchPredictor
 
@@ -40,6 +45,7 @@ def calibrate_checkpoint(
     options: Options = Options(),  # noqa: B008 - frozen
     report: dict[str, Any] | None = None,
     leukocytes: Path | None = None,
+    alone: int = 0,
     progress: bool = False,
 ) -> Calibration:
     """Fit everything to the parts train and calibration and write the filled checkpoint.
@@ -53,6 +59,8 @@ def calibrate_checkpoint(
         report: Of the checkpoint's calibration: the refusal limits alone are fitted anew. None: everything is fitted.
         leukocytes: Weights of the network that finds leukocytes (scripts/fit_leukocyte_segmenter.py), which take the
             place of the checkpoint's; None: its own.
+        alone: How many of the calibration rows, from the first, everything is fitted to once more, for comparison; 0,
+            or all of them: not done.
         progress: Show bars.
 
     Raises:
@@ -80,6 +88,9 @@ def calibrate_checkpoint(
     )
     if report is None:
         fitted = calibrate(model, training, calibration, options)
+        if 0 < alone < len(parts["calibration"]):
+            fewer = calibrate(model, training, first_of(calibration, alone), options)
+            fitted = dataclasses.replace(fitted, alone=fewer)
     else:
         fitted = limit_anew(model, training, calibration, report, options.share)
     save_calibrated(fitted.model, source, folder)
@@ -174,6 +185,55 @@ def calibration_entry(
             fitted.training, fitted.calibration, fields, foreign, dims=options.dims, share=options.share
         )
     return entry
+
+
+def results_of(model: LeukDenseNet, seen: Seen, dataset: Dataset, groups: np.ndarray) -> Results:
+    """Turn what was seen into the figures' form, as a calibrated model answers.
+
+    Args:
+        model: Calibrated; what was seen was seen with its weights.
+        seen: Of every field of the data set.
+        dataset: From `load_smears`.
+        groups: By which intervals are drawn, int (N,).
+    """
+    logits = seen.described.logits
+    probabilities = softmax(logits / model.temperature)
+    sets = np.zeros(probabilities.shape, dtype=bool)
+    for row, values in enumerate(probabilities):
+        sets[row, list(prediction_set(values, model.conformal_quantiles))] = True
+    measures = rescored(seen, model.in_distribution)
+    return Results(
+        model.class_names,
+        tuple(dataset["path"]),
+        np.asarray(dataset["label"]),
+        probabilities,
+        groups,
+        logits=logits,
+        answered=np.array([not passed_limits(each, model.refusal_limits) for each in measures]),
+        prediction_sets=sets,
+    )
+
+
+def alone_entry(
+    fitted: Calibration, usable: tuple[str, Seen], dataset: Dataset, groups: np.ndarray, *, seed: int = 0
+) -> dict[str, Any]:
+    """Say what fewer calibration fields would have given: {calibration_part_alone: ...}, or {} if none were asked for.
+
+    Args:
+        fitted: From `calibrate_checkpoint`.
+        usable: Name of a part, and its fields, as the calibrated network saw them.
+        dataset: Those fields.
+        groups: By which intervals are drawn.
+        seed: Of the bootstrap.
+    """
+    fewer = fitted.alone
+    if fewer is None:
+        return {}
+    change = (fewer.model.classifier.weight - fitted.model.classifier.weight.float()).detach().double().numpy()
+    results = results_of(fewer.model, reweighted(usable[1], change), dataset, groups)
+    kept = ("num_calibration_fields", "temperature", "conformal_quantiles", "bias", "refusal_limits")
+    told = {name: fewer.report[name] for name in kept}
+    return {"calibration_part_alone": {**told, f"{usable[0]}_part": results.summary(seed=seed)}}
 
 
 def _see_twice(

@@ -82,12 +82,14 @@ class Calibration:
             average, and bias_spread its standard deviation over them.
         training: Of the part that the network was trained on.
         calibration: Of the part that was kept for this, likewise.
+        alone: The same fitted to fewer calibration fields, for comparison; None: not asked for.
     """
 
     model: LeukDenseNet
     report: dict[str, Any]
     training: Part
     calibration: Part
+    alone: Calibration | None = None
 
 
 def calibrate(

@@ -15,7 +15,7 @@ from leuk_hf.data_tables import data_text
 from leuk_hf.explanation_tables import explanations_text
 from leuk_hf.model_config import IMAGENET_REPOSITORY
 from leuk_hf.model_index import ARCHIVE_FIELDS, DATASET, card_data
-from leuk_hf.protocol_tables import comparison_text, is_comparison
+from leuk_hf.protocol_tables import comparison_text, figure_text, is_comparison
 from leuk_hf.speed_tables import speed_text
 
 _PACKAGE = Path(__file__).parent
@@ -82,6 +82,7 @@ def render_model_card(
         earlier=earlier,
         brings_package=brings_package,
         validation_calibrates=_validation_calibrates(results or {}, recorded),
+        calibrated_alone=_calibrated_alone(results or {}),
         refuses=any(limit is not None for limit in settings["refusal_limits"].values()),
         results_table=results_table(results) if results else None,
         claims=claims_text(results or {}),
@@ -99,6 +100,24 @@ def _validation_calibrates(results: Mapping[str, Any], training: Mapping[str, An
     kept = sum(training.get("fields", {}).get("calibration", {}).values())
     counts = [entry.get("num_calibration_fields", 0) for entry in results.get("calibration", {}).values()]
     return bool(kept) and max(counts, default=0) > kept
+
+
+def _calibrated_alone(results: Mapping[str, Any]) -> str:
+    """Say what calibrating on the calibration part alone would have given; empty if it was not measured."""
+    told = []
+    for entry in results.get("calibration", {}).values():
+        alone = entry.get("calibration_part_alone", {})
+        for part in (name for name in alone if name.endswith("_part")):
+            figures = {**alone[part]["metrics"], "sets": alone[part]["prediction_sets"]["mean_size"]}
+            error, sets, accuracy = (
+                figure_text(figures[name]) for name in ("expected_calibration_error", "sets", "balanced_accuracy")
+            )
+            told.append(
+                f"Fitted to the {alone['num_calibration_fields']} fields of the calibration part alone, instead of"
+                f" {entry['num_calibration_fields']}, the same weights come to a calibration error of {error}, sets of"
+                f" {sets} and a balanced accuracy of {accuracy} on part {part.removesuffix('_part')}."
+            )
+    return " ".join(told)
 
 
 def results_table(results: dict[str, Any]) -> str:

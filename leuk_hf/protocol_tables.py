@@ -146,7 +146,7 @@ def _comparison(entry: Mapping[str, Any], measures: Collection[str] | None) -> s
             lines.append(f"| {title} | {' | '.join(cells)} |")
 
     def figures(section: str, name: str) -> list[str]:
-        return [_cell(recipe.get(section, {}).get(name)) for recipe in recipes.values()]
+        return [figure_text(recipe.get(section, {}).get(name)) for recipe in recipes.values()]
 
     for name in first["metrics"]:
         add(_NAMES.get(name, name.replace("_", " ")), name, figures("metrics", name))
@@ -171,7 +171,7 @@ def _comparison(entry: Mapping[str, Any], measures: Collection[str] | None) -> s
         counts = {"sensitivity": own, "specificity": first["num_fields"] - own, "coverage": own}
         for name, count in counts.items():
             title = f"{class_name} {name} ({count} fields)"
-            add(title, name, [_cell(figures.get(name)) for figures in of_class])
+            add(title, name, [figure_text(figures.get(name)) for figures in of_class])
     if text := sessions_text(entry.get("sessions", {}).get("rows", ())):
         lines += ["", f"Share right in each session of `{entry['protocol']}`, run by run:", "", text]
     return "\n".join(lines)
@@ -195,7 +195,12 @@ def _runs(runs: Sequence[Mapping[str, int]]) -> str:
     return ", ".join(texts)
 
 
-def _cell(figure: Mapping[str, Any] | None) -> str:
+def figure_text(figure: Mapping[str, Any] | None) -> str:
+    """Write a figure with its interval, to three decimals; empty if there is none.
+
+    Args:
+        figure: value and interval (low, high), either of them None.
+    """
     if figure is None:
         return ""
     if figure["value"] is None:

@@ -9,12 +9,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from datasets import Dataset
 
 from leuk_hf import export_record
 from leuk_hf.ablations import ablation_table
 from leuk_hf.audit_tables import BASELINES
 from leuk_hf.calibration_run import (
+    alone_entry,
     calibrate_checkpoint,
     calibration_entry,
     calibration_parts,
@@ -119,7 +121,8 @@ def release_checkpoint(
     calibration = None
     if is_calibrated:
         parts = calibration_parts(run / "split.csv", dataset, record)
-        calibration = calibrate_checkpoint(folder, dataset, parts, folder, options=options, progress=True)
+        alone = len(read_split(run / "split.csv", dataset, "calibration"))
+        calibration = calibrate_checkpoint(folder, dataset, parts, folder, options=options, alone=alone, progress=True)
     shipped = LeukDenseNet.from_pretrained(folder)
     part = dataset.select(rows)
     places = None if groups is None else [row["group"] for row in read_groups(groups, part)]
@@ -132,6 +135,8 @@ def release_checkpoint(
         usable = ("test", see(predictor, images_of(predictor, dataset, rows), batch_size=size, progress="test"))
         junk = {str(one): see_folder(predictor, one, batch_size=size, progress=True) for one in foreign}
         fitted = calibration_entry(calibration, shipped, options, usable=usable, foreign=junk)
+        by_field = np.arange(len(rows)) if places is None else np.asarray(places)
+        fitted |= alone_entry(calibration, usable, part, by_field, seed=options.seed)
         merge_results(folder / "results.json", "calibration", record["protocol"], {**fitted, **provenance(command)})
     write_text(folder / "README.md", checkpoint_card(folder))
     return part, results

@@ -92,6 +92,24 @@ def relit(image: Image.Image, generator: np.random.Generator) -> Image.Image:
     return Image.fromarray(field)
 
 
+def first_of(part: Part, count: int) -> Part:
+    """Give the first fields of a part, as if no others had been seen.
+
+    Args:
+        part: Fields, copies and labels.
+        count: How many.
+    """
+    held, again, labels = part
+    return _first(held, count), _first(again, count), labels[:count]
+
+
+def _first(seen: Seen, count: int) -> Seen:
+    described = Described(
+        *(getattr(seen.described, field.name)[:count] for field in dataclasses.fields(seen.described))
+    )
+    return Seen(described, seen.measures[:count])
+
+
 def reweighted(seen: Seen, change: np.ndarray) -> Seen:
     """Give what a network would have told whose classifier has other weights.
 

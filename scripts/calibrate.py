@@ -16,9 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from leuk_hf.errors import LeukError
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from leuk_hf.seen_fields import Seen
+    pass
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +29,8 @@ class Arguments:
         model: Checkpoint folder or Hub id; empty: LEUK_MODEL, else the shipped checkpoint.
         output: Folder for the calibrated checkpoint; may be that of the checkpoint itself.
         calibration_parts: Parts of the split to calibrate on, such as calibration validation where the validation part
-            chose nothing of the checkpoint.
+            chose nothing of the checkpoint, or little: what the first of several would have given alone is measured,
+            too.
         only_limits: Fit the refusal limits of a calibrated checkpoint anew, to the parts it was calibrated on, and
             leave all else as it is; exported graphs in its folder have to be made anew.
         part: Part of the split to evaluate afterwards, such as test; empty: none.
@@ -78,7 +77,14 @@ def run(arguments: Arguments, command: str) -> dict[str, Any]:
 
     from leuk_hf import checkpoint_io
     from leuk_hf.calibrated_files import copy_companions
-    from leuk_hf.calibration_run import calibrate_checkpoint, calibration_entry, images_of, see_folder
+    from leuk_hf.calibration_run import (
+        alone_entry,
+        calibrate_checkpoint,
+        calibration_entry,
+        images_of,
+        results_of,
+        see_folder,
+    )
     from leuk_hf.checkpoint_calibration import Options
     from leuk_hf.data import load_smears
     from leuk_hf.errors import DataError
@@ -152,6 +158,7 @@ def run(arguments: Arguments, command: str) -> dict[str, Any]:
         options=options,
         report=report,
         leukocytes=arguments.leukocytes,
+        alone=len(held[0]),
         progress=True,
     )
     copy_companions(source, arguments.output, is_changed=report is None, leukocytes=leukocytes)
@@ -169,8 +176,9 @@ def run(arguments: Arguments, command: str) -> dict[str, Any]:
     if leukocytes is not None:
         entry["leukocyte_network"] = leukocytes
     if usable is not None:
-        results = _results(reloaded, usable[1], tested, groups)
+        results = results_of(reloaded, usable[1], tested, groups)
         entry[f"{arguments.part}_part"] = results.summary(seed=arguments.seed)
+        entry |= alone_entry(fitted, usable, tested, groups, seed=arguments.seed)
     merge_results(arguments.output / "results.json", "calibration", name, {**entry, **provenance(command)})
     if arguments.part:
         from leuk_hf.calibration import reliability_bins
@@ -182,34 +190,6 @@ def run(arguments: Arguments, command: str) -> dict[str, Any]:
             title=f"{name}, part {arguments.part}",
         )
     return entry
-
-
-def _results(model: Any, seen: Seen, dataset: Any, groups: np.ndarray) -> Any:
-    """Turn what was seen into the figures' form, as the calibrated model answers."""
-    import numpy as np
-
-    from leuk_hf.conformal import prediction_set
-    from leuk_hf.field_checks import passed_limits
-    from leuk_hf.prediction import softmax
-    from leuk_hf.results import Results
-    from leuk_hf.seen_fields import rescored
-
-    logits = seen.described.logits
-    probabilities = softmax(logits / model.temperature)
-    sets = np.zeros(probabilities.shape, dtype=bool)
-    for row, values in enumerate(probabilities):
-        sets[row, list(prediction_set(values, model.conformal_quantiles))] = True
-    measures = rescored(seen, model.in_distribution)
-    return Results(
-        model.class_names,
-        tuple(dataset["path"]),
-        np.asarray(dataset["label"]),
-        probabilities,
-        groups,
-        logits=logits,
-        answered=np.array([not passed_limits(each, model.refusal_limits) for each in measures]),
-        prediction_sets=sets,
-    )
 
 
 def _report_of(source: Any, protocol: str) -> dict[str, Any]:

@@ -15,13 +15,14 @@ from sklearn.linear_model import LogisticRegression
 
 from leuk_hf import LeukDenseNet, predict
 from leuk_hf.calibrated_files import copy_companions
-from leuk_hf.calibration_run import calibrate_checkpoint
+from leuk_hf.calibration_run import alone_entry, calibrate_checkpoint, results_of
 from leuk_hf.checkpoint_calibration import Options, calibrate, save_calibrated
 from leuk_hf.data import load_smears
 from leuk_hf.errors import CheckpointError, DataError
 from leuk_hf.field_checks import RefusalLimits
 from leuk_hf.leukocyte_view import LeukocyteNetwork
 from leuk_hf.leukocyte_weights import describe_leukocyte_weights
+from leuk_hf.model_card import _calibrated_alone
 from leuk_hf.refusal_measurement import measure_refusal
 from leuk_hf.released_weights import halve_precision
 from leuk_hf.seen_fields import relit, see
@@ -212,6 +213,45 @@ def test_another_leukocyte_network_is_calibrated_for_and_kept(is_half, tiny_mode
     assert np.abs(again.described.features - two).max() < 1e-6
     with pytest.raises(CheckpointError, match="none is no file; give weights that scripts/fit_leukocyte_segmenter"):
         calibrate_checkpoint(*given, tmp_path / "no", options=options, leukocytes=tmp_path / "none")
+
+
+def test_what_fewer_calibration_fields_would_have_given(tiny_model, tmp_path):
+    tiny_model.save_pretrained(tmp_path / "before")
+    write_smears(tmp_path / "smears", fields_per_class=15, seed=0, image_size=48)
+    dataset, rows = load_smears(str(tmp_path / "smears")), np.arange(60)
+    parts = {"train": rows[::3], "calibration": np.concatenate([rows[1::6], rows[4::6]])}
+    options = Options(dims=4, certainty=None)
+    given = (tmp_path / "before", dataset)
+    both = calibrate_checkpoint(*given, parts, tmp_path / "both", options=options, alone=10)
+    first = {**parts, "calibration": rows[1::6]}
+    only = calibrate_checkpoint(*given, first, tmp_path / "first", options=options, alone=10)
+    assert only.alone is None and both.report["num_calibration_fields"] == 20
+    kept = ("temperature", "conformal_quantiles", "bias", "refusal_limits", "num_calibration_fields")
+    # Copies in another light are drawn field after field, so that those of the first fields are the same.
+    assert all(both.alone.report[name] == only.report[name] for name in kept)
+    tested = dataset.select(rows[2::3])
+    told = []
+    for name, fitted in (("both", both), ("first", only)):
+        predictor = TorchPredictor(LeukDenseNet.from_pretrained(tmp_path / name), fast=True, precision="float32")
+        told.append((fitted, see(predictor, images_of_rows(tested, range(20)))))
+    entry = alone_entry(both, ("test", told[0][1]), tested, np.arange(20), seed=3)["calibration_part_alone"]
+    expected = results_of(told[1][0].model, told[1][1], tested, np.arange(20)).summary(seed=3)
+    for name, figure in expected["metrics"].items():
+        assert entry["test_part"]["metrics"][name]["value"] == pytest.approx(figure["value"], abs=1e-5)
+    assert entry["num_calibration_fields"] == 10
+    assert alone_entry(only, ("test", told[1][1]), tested, np.arange(20)) == {}
+    figure = {"value": 0.5, "interval": [0.25, 0.75]}
+    part = {
+        "metrics": {"expected_calibration_error": figure, "balanced_accuracy": {"value": 1.0, "interval": None}},
+        "prediction_sets": {"mean_size": {"value": 1.25, "interval": [1.0, 1.5]}},
+    }
+    both = {"num_calibration_fields": 20}
+    both["calibration_part_alone"] = {"num_calibration_fields": 10, "test_part": part}
+    assert _calibrated_alone({"calibration": {"grouped": both}}) == (
+        "Fitted to the 10 fields of the calibration part alone, instead of 20, the same weights come to a calibration"
+        " error of 0.500 (0.250-0.750), sets of 1.250 (1.000-1.500) and a balanced accuracy of 1.000 on part test."
+    )
+    assert _calibrated_alone({"calibration": {"grouped": {"num_calibration_fields": 20}}}) == ""
 
 
 def test_what_finds_the_leukocytes_from_now_on_is_recorded(tmp_path):
