@@ -24,6 +24,29 @@ PROTOCOLS = ("random", "grouped", REFERENCE, "acquisition")
 SPREAD_OF = ("balanced_accuracy", "accuracy", "mean_auroc", "expected_calibration_error")
 
 
+def settings_from(text: str, config: TrainConfig) -> dict[str, Any]:
+    """Read numbers of a training run, such as "weight_decay=0.05,appearances=3".
+
+    Args:
+        text: Names and values.
+        config: Whose settings they are to replace.
+
+    Raises:
+        TrainingError: If a name is no number of it, or a value is none.
+    """
+    settings: dict[str, Any] = {}
+    for pair in filter(None, text.split(",")):
+        name, _, value = (part.strip() for part in pair.partition("="))
+        kind = type(getattr(config, name, None))
+        if kind not in (int, float):
+            raise TrainingError(f"{name!r} is no number that decides a run; give such as weight_decay=0.05")
+        try:
+            settings[name] = kind(value)
+        except ValueError:
+            raise TrainingError(f"{name} is {value!r}; give a number") from None
+    return settings
+
+
 def plan(
     recipes: Mapping[str, TrainConfig],
     runs: Mapping[str, Sequence[tuple[int, int]]],

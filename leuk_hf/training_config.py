@@ -264,11 +264,10 @@ DEFAULT = TrainConfig(
     augmentation="default",
     appearances=8,
     balanced_sampling=True,
-    weight_averaging=0.99,
     max_grad_norm=2.0,
     learning_rate=1e-3,
+    label_smoothing=0.0,
     batch_size=8,
-    weight_decay=0.05,
     num_epochs=40,
 )
 RECIPES: dict[str, TrainConfig] = {"default": DEFAULT, "plain": PLAIN, "classic": CLASSIC}

@@ -37,6 +37,7 @@ class Arguments:
             names that are no class of the data do nothing.
         image_size: Recipe and edge in pixels, where it is not the recipe's own: "plain 160".
         num_epochs: Recipe and epochs, where they are not the recipe's own: "plain 6 default 12".
+        settings: Recipe and other numbers, likewise: "default weight_decay=0.05,label_smoothing=0.05".
         output: Folder of the runs, of experiments.json and of protocols.md.
         results: results.json whose section protocols receives the comparisons; empty: output/results.json.
         jobs: Runs at a time; they share the cores.
@@ -60,6 +61,7 @@ class Arguments:
     without: tuple[str, ...] = ("Pro-B",)
     image_size: dict[str, int] = dataclasses.field(default_factory=dict)
     num_epochs: dict[str, int] = dataclasses.field(default_factory=dict)
+    settings: dict[str, str] = dataclasses.field(default_factory=dict)
     output: Path = Path("runs/cross-validation")
     results: Path | None = None
     jobs: int = 1
@@ -86,7 +88,11 @@ def run(arguments: Arguments, command: str) -> tuple[str, dict[str, str]]:
 
     if unknown := [name for name in arguments.recipes if name not in RECIPES]:
         raise DataError(f"there is no recipe {unknown[0]!r}; choose among {', '.join(RECIPES)}")
-    if unknown := [name for name in (*arguments.image_size, *arguments.num_epochs) if name not in arguments.recipes]:
+    if unknown := [
+        name
+        for name in (*arguments.image_size, *arguments.num_epochs, *arguments.settings)
+        if name not in arguments.recipes
+    ]:
         raise DataError(f"{unknown[0]!r} is none of the recipes that are run, {', '.join(arguments.recipes)}")
     counts = {"random": 1, "grouped": arguments.grouped_folds, "acquisition": arguments.acquisition_folds}
     if min(*counts.values(), arguments.reference_seeds) < 1:
@@ -100,7 +106,9 @@ def run(arguments: Arguments, command: str) -> tuple[str, dict[str, str]]:
     recipes = {name: smoke_config(RECIPES[name]) if arguments.smoke else RECIPES[name] for name in arguments.recipes}
     asked = {"image_size": arguments.image_size, "num_epochs": arguments.num_epochs}
     changes: dict[str, Any] = {
-        recipe: {name: values[recipe] for name, values in asked.items() if recipe in values} for recipe in recipes
+        recipe: {name: values[recipe] for name, values in asked.items() if recipe in values}
+        | cross_validation.settings_from(arguments.settings.get(recipe, ""), config)
+        for recipe, config in recipes.items()
     }
     experiments = cross_validation.plan(
         {name: dataclasses.replace(recipe, **changes[name]) for name, recipe in recipes.items()},

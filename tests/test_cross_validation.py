@@ -21,6 +21,22 @@ TABLES = {"source": "smears", "groups": Path("groups.csv"), "split": Path("refer
 RECIPES = {"plain": PLAIN, "default": DEFAULT}
 
 
+def test_settings_of_a_recipe_are_read_from_the_command_line():
+    read = cross_validation.settings_from("weight_decay=0.05, appearances=3", DEFAULT)
+    assert read == {"weight_decay": 0.05, "appearances": 3} and type(read["appearances"]) is int
+    assert cross_validation.settings_from("", DEFAULT) == {}
+    for wrong, told in (
+        ("decay=1", "'decay' is no number that decides a run; give such as weight_decay=0.05"),
+        ("balanced_sampling=1", "'balanced_sampling' is no number that decides a run"),
+        ("source=x", "'source' is no number that decides a run"),
+        ("appearances=2.5", "appearances is '2.5'; give a number"),
+        ("weight_decay", "weight_decay is ''; give a number"),
+    ):
+        with pytest.raises(TrainingError) as caught:
+            cross_validation.settings_from(wrong, DEFAULT)
+        assert str(caught.value).startswith(told)
+
+
 def test_plan_covers_every_fold_and_seed_of_every_recipe():
     runs = {"random": [(0, 5)], "grouped": [(0, 5), (1, 5)], "reference": [(0, 5), (0, 6)]}
     planned = cross_validation.plan(RECIPES, runs, **TABLES)
