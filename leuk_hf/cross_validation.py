@@ -8,6 +8,7 @@ not train on it. Of several seeds a figure is the mean. Intervals draw groups; `
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -111,8 +112,9 @@ def compare(
 
     Returns:
         JSON types: protocol, part, runs, recipes (name -> `summarise`, with `single_runs`: figure -> mean, standard
-        deviation over the runs, and values, and `changes`: what differs from the recipe), without. A recipe with an
-        unfinished run is left out; None if all are.
+        deviation over the runs, and values, `changes`: what differs from the recipe, and `calibrations`: of each run
+        the number of fields that it was calibrated on and of limits beyond which it refuses, None without), without. A
+        recipe with an unfinished run is left out; None if all are.
 
     Raises:
         DataError: If a table of predictions is damaged, or its classes are not those of the others.
@@ -133,6 +135,7 @@ def compare(
             **summary,
             "single_runs": _spread([_figures_of(run) for run in answers]),
             "changes": own[0].changes,
+            "calibrations": [_calibration(one.folder(output)) for one in own],
         }
     if not recipes:
         return None
@@ -144,6 +147,15 @@ def compare(
         "runs": [{"fold": fold, "seed": number} for fold, number in places],
         "recipes": recipes,
     }
+
+
+def _calibration(folder: Path) -> dict[str, int] | None:
+    """Say how a finished run was calibrated: runs of different days may differ in it."""
+    report = json.loads((folder / "entry.json").read_text(encoding="utf-8"))["calibration"]
+    if report is None:
+        return None
+    limits = sum(value is not None for value in report["refusal_limits"].values())
+    return {"num_fields": report["num_calibration_fields"], "num_limits": limits}
 
 
 def spread(values: Sequence[float | None]) -> dict[str, Any]:

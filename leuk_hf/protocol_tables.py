@@ -134,7 +134,7 @@ def _comparison(entry: Mapping[str, Any], measures: Collection[str] | None) -> s
     left_out = f", without {' and '.join(entry['without'])}" if entry["without"] else ""
     lines = [
         f"Protocol `{entry['protocol']}`{left_out}, part `{entry['part']}`: {first['num_fields']} fields,"
-        f" {_runs(entry['runs'])}{_changes(recipes)}, made by",
+        f" {_runs(entry['runs'])}{_changes(recipes)}{_calibrations(recipes)}, made by",
         f"`{entry['command']}`",
         "",
         f"| measure | {' | '.join(recipes)} |",
@@ -183,6 +183,20 @@ def _changes(recipes: Mapping[str, Any]) -> str:
         for name, recipe in recipes.items()
         if recipe["changes"]
     ]
+    return "".join(told)
+
+
+def _calibrations(recipes: Mapping[str, Any]) -> str:
+    """Say by how much recipes differ in what was done after training, which is part of what is compared."""
+    told = []
+    for name, recipe in recipes.items():
+        runs = [run for run in recipe.get("calibrations", ()) if run is not None]
+        if runs:
+            fields, limits = (
+                " to ".join(map(str, sorted({min(counts), max(counts)})))
+                for counts in ([run[key] for run in runs] for key in ("num_fields", "num_limits"))
+            )
+            told.append(f"; {name} calibrated on {fields} fields and refusing by {limits} limits")
     return "".join(told)
 
 

@@ -86,7 +86,7 @@ def compare(*arguments, **options):
 def finish(experiment, output, results: Results) -> None:
     folder = experiment.folder(output)
     write_predictions(predictions_path(folder, "test"), results)
-    (folder / "entry.json").write_text("{}")
+    (folder / "entry.json").write_text('{"calibration": null}')
 
 
 def test_folds_are_pooled_and_every_field_counts_once(tmp_path):
@@ -192,6 +192,26 @@ def test_table_says_what_differs_from_a_recipe(tmp_path):
     assert entry["recipes"]["plain"]["changes"] == {"image_size": 160, "num_epochs": 6}
     text = comparison_text({"protocols": {"x": entry | {"command": "c"}}})
     assert "seed 0; plain with image_size 160, num_epochs 6, made by" in text and "default with" not in text
+
+
+def test_table_says_how_the_recipes_were_calibrated(tmp_path):
+    planned = cross_validation.plan(RECIPES, {"grouped": [(0, 0), (1, 0)]}, **TABLES)
+    for number, one in enumerate(planned):
+        finish(one, tmp_path, answers([f"{one.config.fold}-{row}" for row in range(40)], number, 0.8))
+        if one.variant == "default":
+            limits = {"lowest_light": 3.0, "highest_burnt_out": 0.5, "lowest_cell_size": None}
+            report = {"num_calibration_fields": 30 + number, "refusal_limits": limits}
+            (one.folder(tmp_path) / "entry.json").write_text(json.dumps({"calibration": report}), encoding="utf-8")
+    entry = compare(planned, tmp_path)
+    numbers = [number for number, one in enumerate(planned) if one.variant == "default"]
+    expected = [{"num_fields": 30 + number, "num_limits": 2} for number in numbers]
+    assert entry["recipes"]["default"]["calibrations"] == expected
+    assert entry["recipes"]["plain"]["calibrations"] == [None, None]
+    text = comparison_text({"protocols": {"x": entry | {"command": "c"}}})
+    told = (
+        f"seed 0; default calibrated on {30 + numbers[0]} to {30 + numbers[1]} fields and refusing by 2 limits, made"
+    )
+    assert told in text
 
 
 def test_table_has_the_recipes_beside_each_other_in_every_row(tmp_path):

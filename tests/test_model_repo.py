@@ -137,6 +137,13 @@ def test_the_index_holds_the_figures_of_every_protocol(checkpoint, tmp_path):
         assert "| recipe | `plain`, from the weights of the stage before |" in card and "runs/first" not in card
         assert "3.0 hours\nin its 2 stages together, trials not counted" in card
         assert "was exchanged on the way" not in card
+    config = {**TRAINING["config"], "stretch": 1.3, "no_evidence_share": 0.1}
+    for given, is_told in ((config, True), ({**config, "stretch": 1.0, "no_evidence_share": 0.0}, False)):
+        card = str(
+            LeukDenseNet.from_pretrained(checkpoint).generate_model_card(training={**TRAINING, "config": given})
+        )
+        said = "; half of the fields stretched across, by up to 1.3; 10 % of the samples without evidence |"
+        assert (said in card) is is_told and ("stretched" in card) is is_told
     fit = {"file": "new.safetensors", "sha256": 64 * "a"}
     told = {**fit, "steps": 7, "command": "fit it", "commit": None, "weights": {"file": "w", "sha256": 64 * "b"}}
     for entry, said in (
