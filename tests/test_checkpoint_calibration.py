@@ -379,6 +379,7 @@ def test_the_script_from_end_to_end(tiny_model, tmp_path):
         asked = [*command, "--calibration-parts", *wrong]
         done = subprocess.run(asked, capture_output=True, text=True, check=False)
         assert done.returncode == 2 and f"calibration_parts are {' '.join(wrong) or 'none'}; give" in done.stderr
+    save_file(LeukocyteNetwork().state_dict(), tmp_path / "fitted.safetensors")
     for wrong, told in (
         (["--batch-size", "0"], "batch_size is 0; give at least 1"),
         (["--share", "2", "--source", "nowhere"], "share is 2.0; give a number above 0 and below 0.5"),
@@ -394,7 +395,11 @@ def test_the_script_from_end_to_end(tiny_model, tmp_path):
             ["--only-limits", "--leukocytes", "other.safetensors", "--source", "nowhere"],
             "other outlines change every answer; give --leukocytes without --only-limits",
         ),
-        (["--leukocytes", "other.safetensors"], "the checkpoint sees the whole field and looks for no leukocytes;"),
+        (["--leukocytes", "other.safetensors", "--source", "nowhere"], "other.safetensors is no file; give weights"),
+        (
+            ["--leukocytes", str(tmp_path / "fitted.safetensors")],
+            "the checkpoint sees the whole field and looks for no leukocytes; leave out",
+        ),
         (["--dims", "80"], "36 training fields, too few for an in-distribution score of 80 dimensions; give at least"),
     ):
         done = subprocess.run([*command, *wrong], capture_output=True, text=True, check=False)

@@ -129,15 +129,19 @@ def test_training_record_belongs_to_the_checkpoint():
     assert [stage["starting_weights"] for stage in stages] == ["shipped", "shipped", "warm-up"]
     assert len({stage["split_sha256"] for stage in stages}) == 1 and hues["halfway"] is True
     # As the recipe says, but for where it ran and what makes three stages of it.
-    recipe, place = DEFAULT.to_dict(), {"source", "groups", "output", "resume"}
+    place = {"source", "groups"}
+    left = {"weight_averaging": 0.99, "label_smoothing": 0.05, "weight_decay": 0.05}  # the recipe since
     later = {"weights", "learning_rate", "num_epochs"}
     assert grey["config"]["view"] == "leukocytes" and hues["config"]["weights"] == "shipped"
     for one, own in ((grey, {"view"}), (colour, later), (hues, later)):
         assert "scripts/train.py --recipe default" in one["command"] and one["fold"] == 0
-        assert {name for name in recipe if recipe[name] != one["config"][name]} <= place | own
+        assert set(DEFAULT.differences(one["config"])) == (place | own | set(left)) - {"view"} | own
+        assert {name: one["config"][name] for name in left} == left
         assert len(one["commit"]) >= 40
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert f"`--view {grey['config']['view']} --num-epochs {grey['config']['num_epochs']}`" in readme
+    options = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in left.items())
+    assert f"(`{options}`" in " ".join(readme.split())
     for stage in (colour, hues):
         rate, epochs = stage["config"]["learning_rate"], stage["config"]["num_epochs"]
         assert f"--learning-rate {rate} --num-epochs {epochs}`" in readme
