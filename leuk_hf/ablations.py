@@ -70,7 +70,8 @@ ABLATIONS: dict[str, Ablation] = {
         {"appearances": 0},
     ),
     "no weight averaging": Ablation(
-        "Does the moving average of the weights beat the weights of the last step?", {"weight_averaging": 0.0}
+        "Does the moving average of the weights to the end beat the epoch with the lowest validation loss?",
+        {"weight_averaging": 0.0, "keep_last": False},
     ),
     "no balanced sampling": Ablation(
         "Do as many fields of each class help the rare ones, Benign above all?", {"balanced_sampling": False}
@@ -95,7 +96,7 @@ ABLATIONS: dict[str, Ablation] = {
     "weaker weight decay": Ablation("Is the stronger weight decay needed?", {"weight_decay": 0.01}),
     "without averaging, smoothing, decay": Ablation(
         "Do averaged weights, smoothed targets and the stronger weight decay matter together?",
-        {"weight_averaging": 0.0, "label_smoothing": 0.0, "weight_decay": 0.01},
+        {"weight_averaging": 0.0, "keep_last": False, "label_smoothing": 0.0, "weight_decay": 0.01},
     ),
 }
 

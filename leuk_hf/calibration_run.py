@@ -34,6 +34,7 @@ from leuk_hf.results import Results
 from leuk_hf.seen_fields import Part, Seen, first_of, relit, rescored, reweighted, see
 from leuk_hf.splits import read_split
 from leuk_hf.torch_backend import TorchPredictor
+from leuk_hf.training_config import kept_last
 
 
 def calibrate_checkpoint(
@@ -123,8 +124,7 @@ def calibration_parts(split: Path, dataset: Dataset, record: dict[str, Any]) -> 
     """
     rows = {name: read_split(split, dataset, name) for name in ("train", "calibration")}
     config = record["config"]
-    is_last = record["best"]["epoch"] == config["num_epochs"]
-    if is_last and config["weight_averaging"] > 0 and config["patience"] is None:
+    if record["best"]["epoch"] == config["num_epochs"] and kept_last(config):
         rows["calibration"] = np.concatenate([rows["calibration"], read_split(split, dataset, "validation")])
     return rows
 

@@ -17,6 +17,7 @@ from leuk_hf.model_config import IMAGENET_REPOSITORY
 from leuk_hf.model_index import ARCHIVE_FIELDS, DATASET, card_data
 from leuk_hf.protocol_tables import comparison_text, figure_text, is_comparison
 from leuk_hf.speed_tables import speed_text
+from leuk_hf.training_config import kept_last
 
 _PACKAGE = Path(__file__).parent
 _REFUSAL = {
@@ -82,6 +83,7 @@ def render_model_card(
         earlier=earlier,
         brings_package=brings_package,
         validation_calibrates=_validation_calibrates(results or {}, recorded),
+        keeps_last=kept_last(recorded.get("config", {})),
         calibrated_alone=_calibrated_alone(results or {}),
         refuses=any(limit is not None for limit in settings["refusal_limits"].values()),
         results_table=results_table(results) if results else None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,7 +12,8 @@ from leuk_hf.augmentation import Augmentation
 from leuk_hf.errors import TrainingError
 
 # What may differ between a run and its resumption without changing the result.
-_SINCE = {"stretch": 1.0, "no_evidence_share": 0.0}  # what runs did whose records do not know these
+# What runs did whose records do not know these; that which epoch is kept hung on other settings then.
+_SINCE = {"stretch": 1.0, "no_evidence_share": 0.0}
 _FREE_ON_RESUME = {"output", "resume", "cache", "num_workers", "save_steps", "tracker"}
 
 
@@ -60,7 +62,9 @@ class TrainConfig:
         label_smoothing: Share of each target spread over all classes, in [0, 1).
         num_epochs: Most epochs to train.
         patience: Stop after this many epochs without a lower validation loss; empty: never. The epoch with the lowest
-            is kept, or, where weights are averaged and nothing stops the run, the last.
+            is kept, or the last by keep_last.
+        keep_last: Keep the last epoch, not the one with the lowest validation loss: validation shows fields as they
+            are, and what is learned to the end is to bear others.
         batch_size: Fields per process and step.
         gradient_accumulation_steps: Batches per optimizer step.
         protocol: random (comparison only: it flatters), grouped (no copy or overlapping field crosses parts), or
@@ -122,6 +126,7 @@ class TrainConfig:
     label_smoothing: float = 0.05
     num_epochs: int = 8
     patience: int | None = None
+    keep_last: bool = False
     batch_size: int = 32
     gradient_accumulation_steps: int = 1
     protocol: Literal["random", "grouped", "acquisition"] = "grouped"
@@ -141,11 +146,6 @@ class TrainConfig:
     skip_unreadable: bool = False
     growth_rate: int = 32
     block_config: tuple[int, ...] = (6, 12, 24, 16)
-
-    @property
-    def keeps_last(self) -> bool:
-        """Whether the last epoch is kept, not the one with the lowest validation loss."""
-        return self.weight_averaging > 0 and self.patience is None
 
     def check(self) -> None:
         """Refuse values that cannot work.
@@ -197,6 +197,8 @@ class TrainConfig:
             raise TrainingError(f"output_stride is {self.output_stride}; give 16 or 32")
         if self.patience is not None and self.patience < 1:
             raise TrainingError(f"patience is {self.patience}; give at least 1, or leave it out")
+        if self.keep_last and self.patience is not None:
+            raise TrainingError("patience stops by the lowest validation loss; leave it or keep_last out")
 
     def _check_progressive_sizes(self, least: int) -> None:
         sizes = self.progressive_sizes
@@ -235,8 +237,13 @@ class TrainConfig:
 
     def differences(self, stored: dict[str, Any]) -> list[str]:
         """Name the values that keep this config from resuming a run started with `stored` (a `to_dict`)."""
-        stored, values = {**_SINCE, **stored}, self.to_dict()
+        stored, values = {**_SINCE, "keep_last": kept_last(stored), **stored}, self.to_dict()
         return sorted(name for name in values.keys() - _FREE_ON_RESUME if stored.get(name) != values[name])
+
+
+def kept_last(stored: Mapping[str, Any]) -> bool:
+    """Tell whether a run kept its last epoch, by its config as a `to_dict`, which may be from before `keep_last`."""
+    return bool(stored.get("keep_last", stored.get("weight_averaging", 0) > 0 and stored.get("patience") is None))
 
 
 PLAIN = TrainConfig()
@@ -264,6 +271,7 @@ DEFAULT = TrainConfig(
     augmentation="default",
     appearances=8,
     balanced_sampling=True,
+    keep_last=True,
     max_grad_norm=2.0,
     learning_rate=1e-3,
     label_smoothing=0.0,

@@ -202,7 +202,7 @@ class TrainingRun:
         progress.rows.append(row)
         # By the loss: on a few hundred fields the accuracy of one epoch to the next is mostly chance. Of averaged
         # weights the last: validation shows fields as they are, and what is learned to the end is to bear others.
-        if self.config.keeps_last or progress.best_epoch < 0 or loss < progress.best_loss:
+        if self.config.keep_last or progress.best_epoch < 0 or loss < progress.best_loss:
             progress.best_epoch, progress.best_loss = progress.epoch, loss
             if accelerator.is_main_process:
                 self._kept.save_pretrained(self.output / "checkpoint")

@@ -212,11 +212,12 @@ def test_epochs_share_the_sizes_equally():
 
 def test_averaged_weights_are_kept_to_the_end(config, tmp_path):
     averaged = dataclasses.replace(config, weight_averaging=0.5, learning_rate=0.1, schedule="constant", num_epochs=3)
+    averaged = dataclasses.replace(averaged, keep_last=True)
     record = train(dataclasses.replace(averaged, output=tmp_path / "last"))
     rows = [json.loads(line) for line in (tmp_path / "last" / "metrics.jsonl").read_text().splitlines()]
     lowest = min(rows, key=lambda row: row["validation_loss"])
     assert lowest["epoch"] < 3 == record["best"]["epoch"] and record["best"] == rows[-1]
-    stopped = train(dataclasses.replace(averaged, output=tmp_path / "lowest", patience=3))
+    stopped = train(dataclasses.replace(averaged, output=tmp_path / "lowest", keep_last=False))
     assert stopped["best"] == {**lowest, **{key: stopped["best"][key] for key in ("seconds", "images_per_second")}}
 
 
