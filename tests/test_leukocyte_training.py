@@ -29,7 +29,7 @@ from leuk_hf.split_table import parts_of_table
 from leuk_hf.splits import deal_groups
 from leuk_hf.synthetic import write_smears
 from leuk_hf.training import train
-from leuk_hf.training_config import RECIPES, smoke_config
+from leuk_hf.training_config import RECIPES, kept_last, smoke_config
 from leuk_hf.training_loss import summed_loss
 from leuk_hf.training_setup import average_of, starting_model
 
@@ -102,6 +102,19 @@ def test_the_loss_of_a_batch_by_hand():
     smoothed = [0.9 * -np.log(p[k]) + 0.1 * -np.log(p).mean() for p, k in (([0.7, 0.2, 0.1], 0), ([0.6, 0.3, 0.1], 2))]
     expected = sum(smoothed) - np.log([0.25, 0.25, 0.5]).mean()
     assert float(summed_loss(logits, targets, label_smoothing=0.1)) == pytest.approx(expected, abs=1e-5)
+
+
+def test_which_epoch_a_run_kept_is_told_from_its_record():
+    for stored, expected in (
+        ({"weight_averaging": 0.99, "patience": None}, True),  # from before keep_last
+        ({"weight_averaging": 0.99, "patience": 3}, False),
+        ({"weight_averaging": 0.0, "patience": None}, False),
+        ({"weight_averaging": 0.99, "patience": None, "keep_last": False}, False),
+        ({"weight_averaging": 0.0, "patience": None, "keep_last": True}, True),
+        ({}, False),
+    ):
+        assert kept_last(stored) is expected
+    assert RECIPES["default"].keep_last and not RECIPES["plain"].keep_last
 
 
 def test_a_run_from_before_a_setting_came_goes_on(config):
@@ -600,6 +613,10 @@ def test_a_resumed_default_run_ends_with_the_same_weights(config, tmp_path, monk
         ({"max_grad_norm": 0.0}, "max_grad_norm is 0.0; give a number above 0"),
         ({"output_stride": 8}, "output_stride is 8; give 16 or 32"),
         ({"no_evidence_share": 1.0}, "no_evidence_share is 1.0; give a share"),
+        (
+            {"keep_last": True, "patience": 3},
+            "patience stops by the lowest validation loss; leave it or keep_last out",
+        ),
         ({"stretch": 0.8}, "stretch is 0.8; give a factor from 1 to 2"),
         ({"stretch": float("nan")}, "stretch is nan; give a factor from 1 to 2"),
     ],
