@@ -16,6 +16,7 @@ import torch
 from leuk_hf.backends import Predictor
 from leuk_hf.class_activation import evaluating, explained_forward, map_layer
 from leuk_hf.model import LeukDenseNet
+from leuk_hf.orientations import turned_back
 
 
 class ClassActivationMaps(NamedTuple):
@@ -107,7 +108,18 @@ def grad_cam(
     with torch.inference_mode(False), torch.enable_grad(), torch.autocast(parameter.device.type, enabled=False):
         images = pixel_values.detach().clone().to(parameter.device, parameter.dtype)
         method = LayerGradCam(replica, replica.layer(layer or model.cam_layer))
-        return method.attribute(images, target=targets).detach().float()
+        return over_orientations(method.attribute(images, target=targets), len(images)).detach().float()
+
+
+def over_orientations(maps: torch.Tensor, num_images: int) -> torch.Tensor:
+    """Add up what a layer contributes in every orientation that the network reads a field in, each turned back.
+
+    Args:
+        maps: (count * N, C, h, w), of a layer before the orientations are averaged, or (N, C, h, w), of one behind.
+        num_images: N.
+    """
+    parts = turned_back(maps, len(maps) // num_images)
+    return sum(parts[1:], start=parts[0])
 
 
 def network_of(model: Predictor | LeukDenseNet) -> LeukDenseNet:

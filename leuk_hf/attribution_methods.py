@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from leuk_hf.attribution import grad_cam, network_of, replica_of
+from leuk_hf.attribution import grad_cam, network_of, over_orientations, replica_of
 from leuk_hf.backends import Predictor
 from leuk_hf.model import LeukDenseNet
 
@@ -123,7 +123,8 @@ def _hires_cam(model: LeukDenseNet, pixel_values: torch.Tensor, targets: list[in
     from captum.attr import LayerGradientXActivation  # here: it takes as long to import as a prediction takes
 
     def products(replica: LeukDenseNet, images: torch.Tensor) -> torch.Tensor:
-        return LayerGradientXActivation(replica, replica.layer(layer)).attribute(images, target=targets).sum(dim=1)
+        given = LayerGradientXActivation(replica, replica.layer(layer)).attribute(images, target=targets)
+        return over_orientations(given, len(images)).sum(dim=1)
 
     return _on_replica(products, model, pixel_values)
 
@@ -136,7 +137,7 @@ def _layer_cam(model: LeukDenseNet, pixel_values: torch.Tensor, targets: list[in
         # Not multiplied by the activation it is Captum's gradient at a layer.
         gradients = LayerGradientXActivation(replica, module, multiply_by_inputs=False)
         positive = gradients.attribute(images, target=targets).clamp_min(0)
-        return (positive * LayerActivation(replica, module).attribute(images)).sum(dim=1)
+        return over_orientations(positive * LayerActivation(replica, module).attribute(images), len(images)).sum(dim=1)
 
     return _on_replica(products, model, pixel_values)
 

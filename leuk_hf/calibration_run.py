@@ -67,12 +67,11 @@ def calibrate_checkpoint(
     Raises:
         DataError: If a class has no field in a part, there are too few training fields for the dimensions, or crepes
             or scikit-learn is not installed.
-        CheckpointError: If the checkpoint cannot be loaded, or cannot be had with these outline_orientations or
+        CheckpointError: If the checkpoint cannot be loaded, or cannot be had with these orientations or
             leukocytes.
     """
-    averaged: dict[str, Any] = {}
-    if options.outline_orientations is not None:
-        averaged["outline_orientations"] = options.outline_orientations
+    asked = {name: getattr(options, name) for name in ("outline_orientations", "field_orientations")}
+    averaged: dict[str, Any] = {name: count for name, count in asked.items() if count is not None}
     model = LeukDenseNet.from_pretrained(source, **averaged)
     if leukocytes is not None:
         _replace_leukocytes(model, leukocytes, source)

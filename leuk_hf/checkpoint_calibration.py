@@ -25,6 +25,7 @@ from leuk_hf.errors import DataError
 from leuk_hf.field_checks import RefusalLimits, fit_limits, refused_share
 from leuk_hf.in_distribution import DEFAULT_DIMS, InDistribution, fit_in_distribution
 from leuk_hf.model import LeukDenseNet
+from leuk_hf.orientations import COUNTS
 from leuk_hf.prediction import softmax
 from leuk_hf.released_weights import half_precision_names
 from leuk_hf.seen_fields import Part, rescored, reweighted
@@ -44,6 +45,7 @@ class Options:
         certainty: Share of draws of the calibration part in which the coverage is to hold, in (0, 1); None: on
             average.
         outline_orientations: Of the calibrated network, as for `LeukDenseNet`; None: as it is.
+        field_orientations: Likewise.
         seed: Of the copies in another light.
         batch_size: Fields per forward pass.
 
@@ -56,12 +58,15 @@ class Options:
     coverage: float = COVERAGE
     certainty: float | None = 0.9
     outline_orientations: int | None = None
+    field_orientations: int | None = None
     seed: int = 0
     batch_size: int = 16
 
     def __post_init__(self) -> None:
         if self.outline_orientations not in (None, 1, 4):
             raise ValueError(f"outline_orientations is {self.outline_orientations!r}; choose 1 or 4")
+        if self.field_orientations not in (None, *COUNTS):
+            raise ValueError(f"field_orientations is {self.field_orientations!r}; choose 1, 2 or 4")
         for name, least in (("batch_size", 1), ("dims", 0), ("seed", 0)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} is {getattr(self, name)}; give at least {least}")
@@ -161,6 +166,7 @@ def calibrate(
         "refusal_limits": dataclasses.asdict(limits),
         **dataclasses.asdict(options),
         "outline_orientations": model.outline_orientations,
+        "field_orientations": model.field_orientations,
         "num_training_fields": len(known_labels),
         "num_calibration_fields": len(held_labels),
         "calibration_part": {

@@ -19,6 +19,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from leuk_hf.orientations import AXES
+
 WIDTHS = (16, 24, 40, 64)
 NUM_CHANNELS_IN_COLOUR = 5
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
@@ -28,7 +30,6 @@ _NOTHING = 1 / 256  # of the grid: evidence from less area than this counts less
 _REACH = 0.1  # of the field's edge: depths beyond it are not told apart; the radius of a large cell is 0.09
 _NEIGHBOURHOOD = 0.045  # of the field's edge: how far around a place its cell's greatest depth is looked for
 _TYPICAL_RADIUS = 0.05  # of the field's edge
-_MIRRORED = ((3,), (2,), (2, 3))  # axes of (N, C, H, W)
 
 
 class LeukocyteNetwork(nn.Module):
@@ -85,9 +86,10 @@ def averaged_ratings(network: nn.Module, pixel_values: torch.Tensor, *, orientat
     logits = network(pixel_values)
     if orientations == 1:
         return logits
-    for axes in _MIRRORED:
+    # One after the other: all at once would take several times the memory at the field's own size.
+    for axes in AXES[orientations][1:]:
         logits = logits + network(pixel_values.flip(axes)).flip(axes)
-    return logits / (1 + len(_MIRRORED))
+    return logits / orientations
 
 
 def opacity(logits: torch.Tensor) -> torch.Tensor:

@@ -213,7 +213,7 @@ class LeukDenseNet(
         Args:
             **settings: Arguments of `__init__` that replace this model's, but for the architecture. With other
                 class_names the classifier starts from random weights. Leukocytes are looked for as they are here
-                (`outline_orientations`).
+                (`outline_orientations`); fields are read in one orientation, as training shows them in every one.
 
         Returns:
             A new model in evaluation mode; this one is untouched.
@@ -224,6 +224,7 @@ class LeukDenseNet(
             "conformal_quantiles": (),
             "refusal_limits": RefusalLimits(),
             "in_distribution_dims": 0,
+            "field_orientations": 1,
         }
         if settings.get("view") == "field":
             unfitted["outline_orientations"] = 1

@@ -87,7 +87,12 @@ def config_of(settings: dict[str, Any], architecture: dict[str, Any], num_featur
     """
     names, preprocessor = list(settings["class_names"]), settings["preprocessor"]
     # Whatever timm's own network is not gets a name that timm refuses.
-    is_stock = settings["view"] == "field" and settings["output_stride"] == 32 and not settings["in_distribution_dims"]
+    is_stock = (
+        settings["view"] == "field"
+        and settings["output_stride"] == 32
+        and settings["field_orientations"] == 1
+        and not settings["in_distribution_dims"]
+    )
     return {
         "architecture": "densenet121" if is_stock else "leuk_hf_densenet121",
         "num_classes": len(names),

@@ -27,6 +27,7 @@ from leuk_hf.leukocyte_view import (
     opacity,
 )
 from leuk_hf.model_config import check_architecture, check_kinds
+from leuk_hf.orientations import COUNTS, OrientationMean, oriented
 from leuk_hf.preprocessing import Preprocessor
 
 
@@ -45,6 +46,8 @@ class DenseNetClassifier(nn.Module):
             last transition then does not pool).
         outline_orientations: In how many orientations of a field its leukocytes are looked for, where nothing else is
             seen: 1, or 4 (mirrored across, down and both), whose ratings are averaged.
+        field_orientations: In how many orientations the blocks read what is seen: 1, 2 (mirrored down) or 4; the last
+            block's outputs, turned back, are averaged before norm5.
         temperature: The logits are divided by it before the softmax (Guo et al. 2017,
             https://arxiv.org/abs/1706.04599); from 0.01 to 100; 1 leaves the probabilities uncalibrated.
         conformal_quantiles: For each class the least probability with which it belongs to the prediction set
@@ -76,6 +79,7 @@ class DenseNetClassifier(nn.Module):
         view: str = "field",
         output_stride: int = 32,
         outline_orientations: int = 1,
+        field_orientations: int = 1,
         temperature: float = 1.0,
         conformal_quantiles: Sequence[float] = (),
         refusal_limits: RefusalLimits = RefusalLimits(),  # noqa: B008 - frozen
@@ -99,7 +103,10 @@ class DenseNetClassifier(nn.Module):
             raise ValueError(f"outline_orientations is {outline_orientations!r}; choose 1 or 4")
         if view == "field" and outline_orientations != 1:
             raise ValueError("outline_orientations is 4, but the view is the whole field; leave it at 1")
-        self.view, self.output_stride, self.outline_orientations = view, output_stride, outline_orientations
+        if field_orientations not in COUNTS or isinstance(field_orientations, bool):
+            raise ValueError(f"field_orientations is {field_orientations!r}; choose 1, 2 or 4")
+        self.view, self.output_stride = view, output_stride
+        self.outline_orientations, self.field_orientations = outline_orientations, field_orientations
         self.conformal_quantiles = checkpoint_io.check_quantiles(conformal_quantiles, self.class_names)
         self.refusal_limits = refusal_limits
         self.architecture: dict[str, Any] = {
@@ -118,6 +125,7 @@ class DenseNetClassifier(nn.Module):
         self.features = backbone.features
         if output_stride == 16:
             self.features.get_submodule(f"transition{len(self.architecture['block_config']) - 1}").pool = nn.Identity()
+        self.orientation_mean = OrientationMean(field_orientations)
         self.leukocytes = LeukocyteNetwork() if view != "field" else None
         self.leukocyte_pool = LeukocytePool()
         self.global_pool = backbone.global_pool
@@ -145,6 +153,9 @@ class DenseNetClassifier(nn.Module):
     def layer(self, name: str) -> nn.Module:
         """Give the module behind a layer name.
 
+        Its output is (N, C, h, w); of blocks before the last, in several orientations, it is stacked
+        (`leuk_hf.orientations`).
+
         Args:
             name: One of `cam_layers`.
 
@@ -153,6 +164,8 @@ class DenseNetClassifier(nn.Module):
         """
         if name not in self.cam_layers:
             raise ValueError(f"there is no layer {name!r}; choose one of {', '.join(self.cam_layers)}")
+        if name == f"denseblock{len(self.architecture['block_config'])}" and self.field_orientations > 1:
+            return self.orientation_mean
         return self.get_submodule(name) if name == "leukocyte_pool" else self.features.get_submodule(name)
 
     def find_leukocytes(self, pixel_values: torch.Tensor) -> torch.Tensor | None:
@@ -173,7 +186,11 @@ class DenseNetClassifier(nn.Module):
             pixel_values = erase_background(
                 pixel_values, leukocytes, mean, std, field_size=self.preprocessor.image_size, colour=self.sees_colour
             )
-        return self.features[:-1](pixel_values)
+        return self.read_blocks(pixel_values)
+
+    def read_blocks(self, seen: torch.Tensor) -> torch.Tensor:
+        """Compute the last block's output from what is seen, (N, C, H, W), averaged over `field_orientations`."""
+        return self.orientation_mean(self.features[:-1](oriented(seen, self.field_orientations)))
 
     def pooled_features(self, activations: torch.Tensor, leukocytes: torch.Tensor | None) -> torch.Tensor:
         """Turn what `forward_blocks` gives into the maps whose mean is classified, after norm5: (N, C, h, w)."""
@@ -212,6 +229,7 @@ class DenseNetClassifier(nn.Module):
             "view": self.view,
             "output_stride": self.output_stride,
             "outline_orientations": self.outline_orientations,
+            "field_orientations": self.field_orientations,
             "temperature": self.temperature,
             "conformal_quantiles": self.conformal_quantiles,
             "refusal_limits": self.refusal_limits,

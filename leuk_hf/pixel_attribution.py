@@ -21,7 +21,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -185,7 +185,6 @@ def _seen_by(
     preprocessor: Preprocessor = model.preprocessor
     with torch.no_grad():
         leukocytes = model.find_leukocytes(image)
-    features: Any = model.features
     if leukocytes is None:
         glass = torch.from_numpy(glass_colour(image[0].float().cpu().numpy())).to(image)
         return image, glass.view(1, 3, 1, 1).expand_as(image).clone(), model
@@ -196,7 +195,7 @@ def _seen_by(
         )
 
     def classify(values: torch.Tensor) -> torch.Tensor:
-        return model.forward_head(model.pooled_features(features[:-1](values), leukocytes))
+        return model.forward_head(model.pooled_features(model.read_blocks(values), leukocytes))
 
     flat = seen.clone()
     flat[:, 0] = flat[:, 3:] = 0  # luminance and colour, whose means over the leukocytes are 0

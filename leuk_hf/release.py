@@ -105,6 +105,8 @@ def release_checkpoint(
         raise DataError(f"{missing[0]} is no folder; give folders of images to be refused")
     model = LeukDenseNet.from_pretrained(run / "checkpoint")
     is_calibrated = model.view != "field" if calibrated is None else calibrated
+    if options.field_orientations is not None and not is_calibrated:
+        raise DataError("other orientations are for a calibrated network; leave out --field-orientations")
     if options.outline_orientations is not None and (model.view == "field" or not is_calibrated):
         raise DataError(
             "other outlines are for a calibrated network that sees leukocytes alone; leave out --outline-orientations"

@@ -44,6 +44,8 @@ class Arguments:
         certainty: Share of draws of the calibration part in which that is to be so; 0: on average over draws.
         outline_orientations: In how many orientations of a field its leukocytes are looked for from now on, 1 or 4;
             empty: as the checkpoint does.
+        field_orientations: In how many orientations what is seen is read from now on, 1, 2 or 4; empty: as the
+            checkpoint does.
         leukocytes: Weights that look for leukocytes from now on (safetensors file of fit_leukocyte_segmenter.py; the
             record beside it goes into training.json and results.json); empty: the checkpoint's own.
         fields: At most so many training fields, spread evenly; 0: all.
@@ -65,6 +67,7 @@ class Arguments:
     coverage: float = 0.95
     certainty: float = 0.9
     outline_orientations: Literal[1, 4] | None = None
+    field_orientations: Literal[1, 2, 4] | None = None
     leukocytes: Path | None = None
     fields: int = 0
     seed: int = 0
@@ -105,14 +108,15 @@ def run(arguments: Arguments, command: str) -> dict[str, Any]:
         coverage=arguments.coverage,
         certainty=arguments.certainty or None,
         outline_orientations=arguments.outline_orientations,
+        field_orientations=arguments.field_orientations,
         seed=arguments.seed,
         batch_size=arguments.batch_size,
     )
     if arguments.only_limits:
-        for option in ("outline_orientations", "leukocytes"):
+        for option in ("outline_orientations", "field_orientations", "leukocytes"):
             if getattr(arguments, option) is not None:
                 flag = option.replace("_", "-")
-                raise DataError(f"other outlines change every answer; give --{flag} without --only-limits")
+                raise DataError(f"--{flag} changes every answer; give it without --only-limits")
     if arguments.fields < 0:
         raise DataError(f"fields is {arguments.fields}; give at least 0")
     if not arguments.calibration_parts or {"train", arguments.part} & set(arguments.calibration_parts):

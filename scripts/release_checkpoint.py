@@ -29,6 +29,7 @@ class Arguments:
         halfway: Take the mean of the weights that the run began with, a checkpoint's, and of those it ended with.
         outline_orientations: In how many orientations of a field the calibrated file looks for its leukocytes, 1 or 4;
             empty: as the run.
+        field_orientations: In how many it reads what is seen, 1, 2 or 4; empty: as the run.
         foreign: Folders of images that the calibrated file is to refuse, for its figures.
         folder: Where the checkpoint goes.
         plots: Folder for plots of the test part; they hold images of the data, so keep them out of commits.
@@ -42,6 +43,7 @@ class Arguments:
     calibrated: Literal["auto", "yes", "no"] = "auto"
     halfway: bool = False
     outline_orientations: Literal[1, 4] | None = None
+    field_orientations: Literal[1, 2, 4] | None = None
     foreign: tuple[Path, ...] = ()
     folder: Path = Path("leuk_hf/checkpoint")
     plots: Path = Path("results/release")
@@ -69,7 +71,9 @@ def main(arguments: list[str]) -> int:
             groups=parsed.groups,
             calibrated={"auto": None, "yes": True, "no": False}[parsed.calibrated],
             halfway=parsed.halfway,
-            options=Options(outline_orientations=parsed.outline_orientations),
+            options=Options(
+                outline_orientations=parsed.outline_orientations, field_orientations=parsed.field_orientations
+            ),
             foreign=parsed.foreign,
         )
         refresh_documents(parsed.folder, parsed.readme, parsed.log)

@@ -128,7 +128,9 @@ def test_predictions_and_explanations_are_the_same(checkpoint, exported, backend
 @pytest.mark.parametrize("view", ["leukocytes", "leukocytes_in_colour"])
 @pytest.mark.parametrize("layer", ["leukocyte_pool", "denseblock4"])
 def test_a_network_that_sees_leukocytes_is_the_same_exported(tmp_path, layer, view):
-    settings = {"output_stride": 16, "outline_orientations": 4 if view == "leukocytes_in_colour" else 1}
+    settings = {"output_stride": 16}
+    if view == "leukocytes_in_colour":
+        settings |= {"outline_orientations": 4, "field_orientations": 2}
     model = trained_like(view=view, cam_layer=layer, conformal_quantiles=(0.1, 0.2, 0.3, 0.2), **settings)
     model.save_pretrained(tmp_path / "checkpoint")
     content = export_checkpoint(tmp_path / "checkpoint", tmp_path / "exported")

@@ -146,6 +146,7 @@ def test_the_classifier_is_corrected_and_the_file_says_what_was_kept_with_the_mo
             for share in (0, 0.5, 2, np.nan)
         ),
         ({"outline_orientations": 3}, "outline_orientations is 3; choose 1 or 4"),
+        ({"field_orientations": 3}, "field_orientations is 3; choose 1, 2 or 4"),
         *(
             ({"coverage": part}, f"coverage is {part}; give a number above 0 and below 1")
             for part in (0, 1, 95, np.nan)
@@ -159,27 +160,29 @@ def test_options_out_of_range_are_told_at_once(wrong, told):
     assert str(caught.value) == told
 
 
-def test_other_outlines_are_calibrated_for_and_kept(tiny_model, tmp_path):
+def test_other_orientations_are_calibrated_for_and_kept(tiny_model, tmp_path):
     torch.manual_seed(0)
     model = LeukDenseNet(**{**tiny_model.settings, "view": "leukocytes"}).eval()
     model.save_pretrained(tmp_path / "before")
     write_smears(tmp_path / "smears", fields_per_class=6, seed=0, image_size=64)
     dataset, rows = load_smears(str(tmp_path / "smears")), np.arange(24)
     rows = {"train": rows[::2], "calibration": rows[1::2]}
+    names = ("outline_orientations", "field_orientations")
     once, turned = (
         calibrate_checkpoint(
             tmp_path / "before", dataset, rows, tmp_path / f"{number}",
-            options=Options(dims=4, certainty=None, outline_orientations=number),
+            options=Options(dims=4, certainty=None, **{name: number for name in names}),
         )
         for number in (None, 4)
     )  # fmt: skip
     plain, averaging = (LeukDenseNet.from_pretrained(tmp_path / name) for name in ("None", "4"))
-    assert averaging.outline_orientations == 4 == turned.report["outline_orientations"]
-    assert plain.outline_orientations == 1 == once.report["outline_orientations"]
+    for name in names:
+        assert getattr(averaging, name) == 4 == turned.report[name]
+        assert getattr(plain, name) == 1 == once.report[name]
     one, other = (fitted.training[0].described.features for fitted in (once, turned))
     assert not np.allclose(one, other, atol=1e-4)
     again = averaging.adapted(view="field")
-    assert again.outline_orientations == 1 and again.leukocytes is None
+    assert again.outline_orientations == again.field_orientations == 1 and again.leukocytes is None
 
 
 @pytest.mark.parametrize("is_half", [False, True])
@@ -389,11 +392,15 @@ def test_the_script_from_end_to_end(tiny_model, tmp_path):
         (["--outline-orientations", "4"], "outline_orientations is 4, but the view is the whole field; leave it at 1"),
         (
             ["--only-limits", "--outline-orientations", "4", "--source", "nowhere"],
-            "other outlines change every answer; give --outline-orientations without --only-limits",
+            "--outline-orientations changes every answer; give it without --only-limits",
+        ),
+        (
+            ["--only-limits", "--field-orientations", "2", "--source", "nowhere"],
+            "--field-orientations changes every answer; give it without --only-limits",
         ),
         (
             ["--only-limits", "--leukocytes", "other.safetensors", "--source", "nowhere"],
-            "other outlines change every answer; give --leukocytes without --only-limits",
+            "--leukocytes changes every answer; give it without --only-limits",
         ),
         (["--leukocytes", "other.safetensors", "--source", "nowhere"], "other.safetensors is no file; give weights"),
         (

@@ -157,6 +157,9 @@ def test_a_calibrated_release_records_what_is_in_the_very_file(tmp_path):
         turned = {**given, "calibrated": calibrated, "options": Options(outline_orientations=4)}
         with pytest.raises(DataError, match="for a calibrated network that sees leukocytes alone"):
             release_checkpoint(tmp_path / "run", str(source), folder, **turned)
+    turned = {**given, "calibrated": False, "options": Options(field_orientations=2)}
+    with pytest.raises(DataError, match="for a calibrated network; leave out --field-orientations"):
+        release_checkpoint(tmp_path / "run", str(source), folder, **turned)
     assert not folder.exists()
     part, results = release_checkpoint(tmp_path / "run", str(source), folder, foreign=[junk], **given)
     settings = LeukDenseNet.from_pretrained(folder).settings
