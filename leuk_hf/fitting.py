@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 from tqdm.auto import tqdm
 
+from leuk_hf.errors import TrainingError
 from leuk_hf.training_state import Progress, load_state, save_state
 
 _REPORT_EVERY = 100  # steps whose mean loss is kept
@@ -26,6 +28,7 @@ def fit(
     learning_rate: float,
     weight_decay: float,
     state: Path,
+    asked: dict[str, Any],
     average: AveragedModel | None = None,
 ) -> list[float]:
     """Fit a network, or go on with a fit that was stopped.
@@ -37,19 +40,23 @@ def fit(
         learning_rate: Peak.
         weight_decay: Of AdamW.
         state: File to resume by; removed at the end.
+        asked: What else decides the result, such as seed and data, in JSON types; a state of other values is refused.
         average: Of the network's weights, updated after every step.
 
     Returns:
         The mean loss of every 100 steps.
 
     Raises:
-        TrainingError: If the state does not fit.
+        TrainingError: If the state does not fit, or is of a fit that was asked for something else.
     """
     optimizer = torch.optim.AdamW(network.parameters(), learning_rate, weight_decay=weight_decay, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps + 1, pct_start=0.1)
+    asked = {"steps": steps, "learning_rate": learning_rate, "weight_decay": weight_decay, **asked}
     progress = Progress()
     if state.is_file():
-        progress = Progress(**load_state(state, network, optimizer, average))
+        stored = load_state(state, network, optimizer, average)
+        _check_asked(state, stored.pop("asked", {}), asked)
+        progress = Progress(**stored)
         schedule.load_state_dict(progress.scheduler)
     network.train()
     with tqdm(total=steps, initial=progress.steps, desc="Fitting", unit="step") as bar:
@@ -72,7 +79,16 @@ def fit(
                 progress.loss_sum = 0.0
             if progress.steps % _SAVE_EVERY == 0:
                 progress.scheduler = schedule.state_dict()
-                save_state(state, network, optimizer, dataclasses.asdict(progress), average)
+                save_state(state, network, optimizer, {**dataclasses.asdict(progress), "asked": asked}, average)
     state.unlink(missing_ok=True)
     network.eval()
     return [row["loss"] for row in progress.rows]
+
+
+def _check_asked(state: Path, before: dict[str, Any], asked: dict[str, Any]) -> None:
+    for name, value in asked.items():
+        if name not in before or before[name] != value:
+            raise TrainingError(
+                f"{state} was left by a fit with {name} {before.get(name)!r}, not {value!r}; give the same again, or"
+                " another folder"
+            )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +45,7 @@ def fit_segmenter(
 
     Raises:
         CheckpointError: If the weights are missing or damaged.
+        TrainingError: If the state is damaged, or of a fit with another pool, seed, start or length.
     """
     torch.manual_seed(seed)
     network, preprocessor = LeukocyteNetwork(), Preprocessor(clahe=False)
@@ -55,7 +58,15 @@ def fit_segmenter(
         pixel_values = to_pixel_values(torch.from_numpy(np.stack(fields)), preprocessor, channels_last=False)
         return segmentation_loss(network(pixel_values), torch.from_numpy(np.stack(masks))[:, None].float())
 
-    losses = fit(network, loss_of, steps=steps, learning_rate=learning_rate, weight_decay=0.01, state=state)
+    asked = {
+        "seed": seed,
+        "batch_size": batch_size,
+        "weights": None if weights is None else hashlib.sha256(weights.read_bytes()).hexdigest(),
+        "pool": [zlib.crc32(np.ascontiguousarray(part)) for part in (pool.fields, pool.masks, pool.backgrounds)],
+    }
+    losses = fit(
+        network, loss_of, steps=steps, learning_rate=learning_rate, weight_decay=0.01, state=state, asked=asked
+    )
     return network, losses
 
 

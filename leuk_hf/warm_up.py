@@ -7,6 +7,7 @@ focus were changed teaches both at once: to see texture, and not to mind the opt
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -100,9 +101,10 @@ def warm_up(
         told = network(to_pixel_values(canvases[..., :3], model.preprocessor), leukocytes)
         return measuring_loss(told, targets, counts)
 
+    asked = {"seed": seed, "batch_size": batch_size, "cells": zlib.crc32(np.ascontiguousarray(cells))}
     losses = fit(
         network, loss_of, steps=steps, learning_rate=learning_rate, weight_decay=_WEIGHT_DECAY, state=state,
-        average=average,
+        average=average, asked=asked,
     )  # fmt: skip
     model.features.load_state_dict(average.module.get_submodule("model.features").state_dict())
     return losses

@@ -422,12 +422,22 @@ def test_a_stopped_fit_goes_on_as_if_it_had_not(tmp_path, monkeypatch):
         patched.setattr("leuk_hf.segmenter_training.draw_sample", stopping)
         fit_segmenter(pool, **options, state=tmp_path / "state.safetensors")
     assert (tmp_path / "state.safetensors").is_file()
+    dark = SamplePool(pool.fields // 2, masks, fields[:0])
+    save_file(whole.state_dict(), tmp_path / "whole.safetensors")
+    for changed, told in (
+        ({"seed": 1}, "seed 0, not 1"),
+        ({"steps": 7}, "steps 6, not 7"),
+        ({"weights": tmp_path / "whole.safetensors"}, "weights None, not '[0-9a-f]{64}'"),
+        ({"pool": dark}, r"pool \[.*\], not \[.*\]"),
+    ):
+        given = {"pool": pool, **options, **changed}
+        with pytest.raises(TrainingError, match=f"was left by a fit with {told}; give the same again"):
+            fit_segmenter(given.pop("pool"), **given, state=tmp_path / "state.safetensors")
     resumed, again = fit_segmenter(pool, **options, state=tmp_path / "state.safetensors")
     assert again == losses and not (tmp_path / "state.safetensors").exists()
     for name, tensor in whole.state_dict().items():
         assert torch.equal(tensor, resumed.state_dict()[name])
     # Weights to go on from count: after two tiny steps they are nearly what they were.
-    save_file(whole.state_dict(), tmp_path / "whole.safetensors")
     few = {"steps": 2, "batch_size": 2, "learning_rate": 1e-8, "seed": 5, "state": tmp_path / "state.safetensors"}
     further, _ = fit_segmenter(pool, **few, weights=tmp_path / "whole.safetensors")
     assert torch.allclose(further.head.weight, whole.head.weight, atol=1e-6)
