@@ -65,7 +65,9 @@ class Options:
     def __post_init__(self) -> None:
         if self.outline_orientations not in (None, 1, 4):
             raise ValueError(f"outline_orientations is {self.outline_orientations!r}; choose 1 or 4")
-        if self.field_orientations not in (None, *COUNTS):
+        if self.field_orientations is not None and (
+            type(self.field_orientations) is not int or self.field_orientations not in COUNTS
+        ):
             raise ValueError(f"field_orientations is {self.field_orientations!r}; choose 1, 2 or 4")
         for name, least in (("batch_size", 1), ("dims", 0), ("seed", 0)):
             if getattr(self, name) < least:

@@ -23,7 +23,7 @@ import torch
 from PIL import Image
 from tqdm.auto import tqdm
 
-from leuk_hf import attribution_methods, cells, faithfulness
+from leuk_hf import attribution, attribution_methods, cells, class_activation, faithfulness, orientations
 from leuk_hf._version import __version__
 from leuk_hf.attribution_methods import INPUT, RANDOMISED_PARTS, attribution_maps, methods_and_layers, randomised
 from leuk_hf.backends import Predictor
@@ -141,7 +141,7 @@ class _Measurement:
         self.pairs = methods_and_layers(predictor.torch_model().cam_layers, plan.methods, plan.layers)
         numbers = (plan.num_steps, plan.num_randomisations, plan.seed)
         digest = hashlib.sha256(f"{__version__} {predictor.identity} {predictor.description} {numbers}".encode())
-        for module in (attribution_methods, cells, faithfulness):
+        for module in (attribution, attribution_methods, cells, class_activation, faithfulness, orientations):
             digest.update(Path(str(module.__file__)).read_bytes())
         digest.update(Path(__file__).read_bytes())
         self.key = digest.hexdigest()

@@ -13,7 +13,7 @@ from torch.optim.swa_utils import AveragedModel
 from tqdm.auto import tqdm
 
 from leuk_hf.errors import TrainingError
-from leuk_hf.training_state import Progress, load_state, save_state
+from leuk_hf.training_state import Progress, load_state, save_state, saved_progress
 
 _REPORT_EVERY = 100  # steps whose mean loss is kept
 _SAVE_EVERY = 200
@@ -40,7 +40,8 @@ def fit(
         learning_rate: Peak.
         weight_decay: Of AdamW.
         state: File to resume by; removed at the end.
-        asked: What else decides the result, such as seed and data, in JSON types; a state of other values is refused.
+        asked: What else decides the result, numbers or, of what cannot be told in a word, text (a hash); a state of
+            other values is refused.
         average: Of the network's weights, updated after every step.
 
     Returns:
@@ -54,9 +55,9 @@ def fit(
     asked = {"steps": steps, "learning_rate": learning_rate, "weight_decay": weight_decay, **asked}
     progress = Progress()
     if state.is_file():
+        _check_asked(state, saved_progress(state).get("asked", {}), asked)  # before the network is changed
         stored = load_state(state, network, optimizer, average)
-        _check_asked(state, stored.pop("asked", {}), asked)
-        progress = Progress(**stored)
+        progress = Progress(**{name: value for name, value in stored.items() if name != "asked"})
         schedule.load_state_dict(progress.scheduler)
     network.train()
     with tqdm(total=steps, initial=progress.steps, desc="Fitting", unit="step") as bar:
@@ -87,8 +88,12 @@ def fit(
 
 def _check_asked(state: Path, before: dict[str, Any], asked: dict[str, Any]) -> None:
     for name, value in asked.items():
-        if name not in before or before[name] != value:
-            raise TrainingError(
-                f"{state} was left by a fit with {name} {before.get(name)!r}, not {value!r}; give the same again, or"
-                " another folder"
-            )
+        if name in before and before[name] == value:
+            continue
+        if name not in before:
+            told = "by another version of leuk_hf; delete it"
+        elif isinstance(value, str) or isinstance(before[name], str):
+            told = f"by a fit with other {name}; give the same again"
+        else:
+            told = f"by a fit with {name} {before[name]!r}, not {value!r}; give the same again"
+        raise TrainingError(f"{state} was left {told}, or take another folder")

@@ -1,10 +1,10 @@
 """LeukDenseNet: the network of `leuk_hf.network` with its files, its preprocessing and its Hub.
 
 Shared contract: pixel_values are float32 (N, 3, H, W) from `preprocess`; logits are (N, K), K classes in the
-order of `class_names`. With `view="field"` the network is the stock one, its state-dict keys are timm's own
-(`features.*`, `classifier.*`), and `timm.create_model("local-dir:...")` and `"hf-hub:..."` load the same files.
-Otherwise it reads what `leuk_hf.leukocyte_view` leaves of a field (keys `leukocytes.*`); timm alone cannot run such a
-checkpoint, and its config says so to timm by an architecture that timm does not know.
+order of `class_names`. With `view="field"`, output_stride 32 and one orientation the network is the stock one, its
+state-dict keys are timm's own (`features.*`, `classifier.*`), and `timm.create_model("local-dir:...")` and
+`"hf-hub:..."` load the same files. In the views of leukocytes it reads what `leuk_hf.leukocyte_view` leaves of a field
+(keys `leukocytes.*`). What timm alone cannot run, the config names by an architecture that timm does not know.
 """
 
 import hashlib

@@ -103,7 +103,7 @@ class DenseNetClassifier(nn.Module):
             raise ValueError(f"outline_orientations is {outline_orientations!r}; choose 1 or 4")
         if view == "field" and outline_orientations != 1:
             raise ValueError("outline_orientations is 4, but the view is the whole field; leave it at 1")
-        if field_orientations not in COUNTS or isinstance(field_orientations, bool):
+        if type(field_orientations) is not int or field_orientations not in COUNTS:
             raise ValueError(f"field_orientations is {field_orientations!r}; choose 1, 2 or 4")
         self.view, self.output_stride = view, output_stride
         self.outline_orientations, self.field_orientations = outline_orientations, field_orientations

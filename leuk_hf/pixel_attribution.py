@@ -108,8 +108,9 @@ def integrated_gradients(
             return classify(values)
 
         method = IntegratedGradients(forward)
+        batch = max(1, _BATCH // model.field_orientations)  # each is read so many times, with its gradient
         given, difference = method.attribute(
-            seen, baseline, target=target, n_steps=steps, internal_batch_size=_BATCH, return_convergence_delta=True
+            seen, baseline, target=target, n_steps=steps, internal_batch_size=batch, return_convergence_delta=True
         )
         values = given.detach().sum(dim=1)[0].float().cpu().numpy()
     # Captum's delta is what the sum exceeds the difference by.

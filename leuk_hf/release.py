@@ -87,8 +87,8 @@ def release_checkpoint(
 
     Raises:
         DataError: If the run is unfinished, the data is not that of the run, there is no such folder, options ask for
-            outlines that the file cannot have, or the run began with other weights than a checkpoint's of its
-            architecture, or these are gone.
+            outlines or orientations that the file cannot have, or the run began with other weights than a checkpoint's
+            of its architecture, or these are gone.
         TrainingError: If the record of either is damaged.
         CheckpointError: If the run's checkpoint cannot be loaded.
     """

@@ -61,8 +61,11 @@ def fit_segmenter(
     asked = {
         "seed": seed,
         "batch_size": batch_size,
-        "weights": None if weights is None else hashlib.sha256(weights.read_bytes()).hexdigest(),
-        "pool": [zlib.crc32(np.ascontiguousarray(part)) for part in (pool.fields, pool.masks, pool.backgrounds)],
+        "weights": "" if weights is None else hashlib.sha256(weights.read_bytes()).hexdigest(),
+        **{
+            name: f"{zlib.crc32(np.ascontiguousarray(getattr(pool, name))):08x}"
+            for name in ("fields", "masks", "backgrounds")
+        },
     }
     losses = fit(
         network, loss_of, steps=steps, learning_rate=learning_rate, weight_decay=0.01, state=state, asked=asked

@@ -68,6 +68,24 @@ def save_state(
         save_file(tensors, temporary, metadata={"state": json.dumps(content)})
 
 
+def saved_progress(path: Path) -> dict[str, Any]:
+    """Read the `progress` of a state, and no tensor.
+
+    Args:
+        path: Written by `save_state`.
+
+    Raises:
+        TrainingError: If the file is damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            progress: dict[str, Any] = json.loads(file.metadata()["state"])["progress"]
+            return progress
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise TrainingError(f"{path} cannot be resumed ({reason}); start again in another folder") from error
+
+
 def load_state(
     path: Path,
     model: torch.nn.Module,

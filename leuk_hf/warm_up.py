@@ -77,6 +77,9 @@ def warm_up(
 
     Returns:
         The mean squared error of standardised measures, of every 100 steps.
+
+    Raises:
+        TrainingError: If the state is damaged, or of a warm-up with other cells, another seed or another length.
     """
     size = model.preprocessor.image_size
     with evaluating(model), torch.no_grad():
@@ -101,7 +104,7 @@ def warm_up(
         told = network(to_pixel_values(canvases[..., :3], model.preprocessor), leukocytes)
         return measuring_loss(told, targets, counts)
 
-    asked = {"seed": seed, "batch_size": batch_size, "cells": zlib.crc32(np.ascontiguousarray(cells))}
+    asked = {"seed": seed, "batch_size": batch_size, "cells": f"{zlib.crc32(np.ascontiguousarray(cells)):08x}"}
     losses = fit(
         network, loss_of, steps=steps, learning_rate=learning_rate, weight_decay=_WEIGHT_DECAY, state=state,
         average=average, asked=asked,

@@ -146,7 +146,10 @@ def test_the_classifier_is_corrected_and_the_file_says_what_was_kept_with_the_mo
             for share in (0, 0.5, 2, np.nan)
         ),
         ({"outline_orientations": 3}, "outline_orientations is 3; choose 1 or 4"),
-        ({"field_orientations": 3}, "field_orientations is 3; choose 1, 2 or 4"),
+        *(
+            ({"field_orientations": count}, f"field_orientations is {count}; choose 1, 2 or 4")
+            for count in (3, 2.0, True)
+        ),
         *(
             ({"coverage": part}, f"coverage is {part}; give a number above 0 and below 1")
             for part in (0, 1, 95, np.nan)
@@ -340,7 +343,8 @@ def test_the_script_from_end_to_end(tiny_model, tmp_path):
     table = ["file,group"] + [f"{name},{index // 8}" for index, name in enumerate(files)]  # two test fields each
     (tmp_path / "groups.csv").write_text("\n".join(table) + "\n", encoding="utf-8")
     command += ["--part", "test", "--foreign", str(tmp_path / "photos"), "--groups", str(tmp_path / "groups.csv")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    turned = ["--field-orientations", "2"]
+    done = subprocess.run([*command, *turned], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     results = json.loads((tmp_path / "after" / "results.json").read_text(encoding="utf-8"))
     # The classes' bias is corrected, so that figures of the answers before are none of the new ones.
@@ -352,7 +356,7 @@ def test_the_script_from_end_to_end(tiny_model, tmp_path):
     assert (tmp_path / "after" / "reliability.png").is_file()
     by_group = entry["test_part"]["metrics"]["brier_score"]["interval"]
     alone = subprocess.run(
-        [*command[:-2], "--output", str(tmp_path / "alone")], capture_output=True, text=True, check=False
+        [*command[:-2], *turned, "--output", str(tmp_path / "alone")], capture_output=True, text=True, check=False
     )
     assert alone.returncode == 0, alone.stderr[-2000:]
     other = json.loads((tmp_path / "alone" / "results.json").read_text(encoding="utf-8"))["calibration"]["split"]
@@ -363,6 +367,9 @@ def test_the_script_from_end_to_end(tiny_model, tmp_path):
     assert f"temperature {entry['temperature']:.4f}" in done.stdout and "photos" in done.stdout
     # Only the limits anew, in place: all else stays, in the file as in the record.
     config = json.loads((tmp_path / "after" / "config.json").read_text(encoding="utf-8"))
+    assert config["leuk_hf"]["field_orientations"] == 2
+    card = LeukDenseNet.from_pretrained(tmp_path / "after").generate_model_card()
+    assert "reads what it sees in 2 of them\n  (as it is and mirrored down)" in str(card)
     again = ["--model", str(tmp_path / "after"), "--only-limits"]
     again += ["--share", "0.2"]
     done = subprocess.run([*command, *again], capture_output=True, text=True, check=False)

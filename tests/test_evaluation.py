@@ -150,7 +150,8 @@ def test_a_calibrated_release_records_what_is_in_the_very_file(tmp_path):
     tiny = {"growth_rate": 4, "block_config": (1, 1, 1, 1), "image_size": 32, "batch_size": 4, "num_epochs": 1}
     tiny["protocol"] = "random"
     train(dataclasses.replace(PLAIN, source=str(source), output=tmp_path / "run", **tiny))
-    folder, given = tmp_path / "shipped", {"command": "release", "calibrated": True, "options": Options(dims=4)}
+    options = Options(dims=4, field_orientations=2)
+    folder, given = tmp_path / "shipped", {"command": "release", "calibrated": True, "options": options}
     with pytest.raises(DataError, match="none is no folder"):
         release_checkpoint(tmp_path / "run", str(source), folder, foreign=[tmp_path / "none"], **given)
     for calibrated in (True, False):  # the network sees the whole field
@@ -163,6 +164,7 @@ def test_a_calibrated_release_records_what_is_in_the_very_file(tmp_path):
     assert not folder.exists()
     part, results = release_checkpoint(tmp_path / "run", str(source), folder, foreign=[junk], **given)
     settings = LeukDenseNet.from_pretrained(folder).settings
+    assert settings["field_orientations"] == 2
     fields = json.loads((folder / "training.json").read_text())["fields"]
     held = sum(fields["calibration"].values())
     entry = json.loads((folder / "results.json").read_text())["calibration"]["random"]

@@ -50,6 +50,8 @@ def test_maps_are_stacked_mirrored_and_turned_back_to_the_bit():
         parts = turned_back(oriented(several, count), count)
         assert len(parts) == count and all(torch.equal(part, several) for part in parts)
         assert torch.equal(OrientationMean(count)(oriented(several, count)), several)
+        halved = several.bfloat16()
+        assert torch.equal(OrientationMean(count)(oriented(halved, count)), halved)
 
 
 @pytest.mark.parametrize("view", ["field", "leukocytes_in_colour"])
@@ -122,12 +124,18 @@ def test_maps_of_an_inner_block_are_those_of_every_orientation_added_up(pixel_va
     logits = once.forward_head(once.features[-1](sum(block for _, block in maps) / 2))
     chosen = logits[range(2), TARGETS].sum()
     gradients = torch.autograd.grad(chosen, [inner for inner, _ in maps])
-    expected = sum(
-        (gradient * inner).sum(dim=1).flip([axis - 1 for axis in axes])
-        for gradient, (inner, _), axes in zip(gradients, maps, MIRRORS[2], strict=True)
-    ).detach()  # fmt: skip
-    actual = attribution_maps(model, pixel_values, TARGETS, "hires_cam", "denseblock2")
-    torch.testing.assert_close(actual, expected, rtol=1e-3, atol=1e-5 * expected.abs().max().item())
+    weighted = {
+        "hires_cam": lambda gradient: gradient,
+        "layer_cam": lambda gradient: gradient.clamp_min(0),
+        "grad_cam": lambda gradient: gradient.mean(dim=(2, 3), keepdim=True),
+    }
+    for method, weights in weighted.items():
+        expected = sum(
+            (weights(gradient) * inner).sum(dim=1).flip([axis - 1 for axis in axes])
+            for gradient, (inner, _), axes in zip(gradients, maps, MIRRORS[2], strict=True)
+        ).detach()  # fmt: skip
+        actual = attribution_maps(model, pixel_values, TARGETS, method, "denseblock2")
+        torch.testing.assert_close(actual, expected, rtol=1e-3, atol=1e-4 * expected.abs().max().item())
 
 
 def test_integrated_gradients_add_up_to_what_the_averaged_network_says(pixel_values):
@@ -152,6 +160,6 @@ def test_it_is_a_setting_of_the_checkpoint_and_not_of_what_is_trained_from_it(tm
     # timm alone would read one orientation, and answer something else.
     assert model.config["architecture"] == "leuk_hf_densenet121" and reading(1).config["architecture"] == "densenet121"
     assert model.adapted().field_orientations == 1
-    for wrong in (3, True, "2"):
+    for wrong in (3, True, 2.0, "2"):
         with pytest.raises(ValueError, match=f"field_orientations is {wrong!r}; choose 1, 2 or 4"):
             reading(wrong)

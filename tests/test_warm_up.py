@@ -15,6 +15,7 @@ import torch
 
 from leuk_hf.cell_measures import measure_places
 from leuk_hf.data import load_smears, without_decoding
+from leuk_hf.errors import TrainingError
 from leuk_hf.field_cache import CachedFields, cached_fields
 from leuk_hf.fields import group_masks
 from leuk_hf.model import LeukDenseNet
@@ -179,6 +180,18 @@ def test_the_warm_up_lowers_its_error_and_goes_on_as_if_it_had_not_stopped(smear
         patched.setattr("leuk_hf.warm_up.measuring_loss", stopping)
         warm_up(model, fields, cells, **options, state=tmp_path / "state.safetensors")
     model.load_state_dict(start)
+    others = cells.copy()
+    others[0] = 0
+    for changed, told in (
+        ({"seed": 1}, "seed 0, not 1"),
+        ({"batch_size": 3}, "batch_size 4, not 3"),
+        ({"learning_rate": 1e-3}, "learning_rate 0.01, not 0.001"),
+        ({"cells": others}, "other cells"),
+    ):
+        given = {"cells": cells, **options, **changed}
+        with pytest.raises(TrainingError, match=f"was left by a fit with {told}; give the same again"):
+            warm_up(model, fields, given.pop("cells"), **given, state=tmp_path / "state.safetensors")
+    assert all(torch.equal(tensor, start[name]) for name, tensor in model.state_dict().items())
     again = warm_up(model, fields, cells, **options, state=tmp_path / "state.safetensors")
     assert again == losses
     assert all(torch.equal(tensor, whole[name]) for name, tensor in model.state_dict().items())
