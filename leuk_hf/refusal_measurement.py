@@ -19,8 +19,6 @@ from leuk_hf.model import LeukDenseNet
 from leuk_hf.score_comparison import Described, candidates, compare
 from leuk_hf.seen_fields import Part, Seen, rescored
 
-_SCORE_LIMIT = "lowest_in_distribution_score"
-
 
 def compare_scores(
     training: Part,
@@ -64,17 +62,18 @@ def measure_refusal(model: LeukDenseNet, usable: Seen, foreign: dict[str, Seen])
         foreign: Name -> images to be refused.
 
     Returns:
-        Name -> {refused, auroc, by_limit: limit -> share}; "usable" has no auroc. For the AUROC an image refused by
-        an input check counts as less usable than any other.
+        Name -> {refused, auroc, by_limit: limit -> share}; "usable" has no auroc. For the AUROC an image that is
+        refused, by whatever limit, counts as less usable than any that is not; among either the in-distribution score
+        decides.
     """
     limits = model.refusal_limits
     measures = {"usable": rescored(usable, model.in_distribution)}
     measures |= {name: rescored(seen, model.in_distribution) for name, seen in foreign.items()}
 
-    def usability(part: Sequence[FieldMeasures]) -> np.ndarray:
-        checked = [set(passed_limits(each, limits)) - {_SCORE_LIMIT} for each in part]
-        scores = [each.in_distribution_score for each in part]
-        return np.array([-np.inf if fails else score for fails, score in zip(checked, scores, strict=True)])
+    def usability(*parts: Sequence[FieldMeasures]) -> np.ndarray:
+        told = [(not passed_limits(each, limits), each.in_distribution_score) for part in parts for each in part]
+        place = {key: rank for rank, key in enumerate(sorted(set(told)))}
+        return np.array([place[key] for key in told])
 
     content: dict[str, Any] = {}
     for name, part in measures.items():
@@ -85,7 +84,6 @@ def measure_refusal(model: LeukDenseNet, usable: Seen, foreign: dict[str, Seen])
             "by_limit": {limit: passed.count(limit) / len(part) for limit in sorted(set(passed))},
         }
         if name != "usable":
-            kept, found = usability(measures["usable"]), usability(part)
-            positive = np.repeat([True, False], [len(kept), len(found)])
-            content[name]["auroc"] = metrics.auroc(np.concatenate([kept, found]), positive)
+            positive = np.repeat([True, False], [len(measures["usable"]), len(part)])
+            content[name]["auroc"] = metrics.auroc(usability(measures["usable"], part), positive)
     return content

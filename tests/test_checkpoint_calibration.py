@@ -1,5 +1,6 @@
 """Calibrating a checkpoint from end to end, on synthetic smears and a tiny network."""
 
+import dataclasses
 import hashlib
 import json
 import subprocess
@@ -25,7 +26,7 @@ from leuk_hf.leukocyte_weights import describe_leukocyte_weights
 from leuk_hf.model_card import _calibrated_alone
 from leuk_hf.refusal_measurement import measure_refusal
 from leuk_hf.released_weights import halve_precision
-from leuk_hf.seen_fields import relit, see
+from leuk_hf.seen_fields import Seen, relit, see
 from leuk_hf.synthetic import render_smear, write_smears
 from leuk_hf.torch_backend import TorchPredictor
 
@@ -89,6 +90,24 @@ def test_everything_is_filled_in_and_survives_saving(tiny_model, tmp_path):
     refusal = measure_refusal(reloaded, calibration[0], seen)
     assert refusal["noise"]["refused"] == 1 and refusal["noise"]["auroc"] == 1
     assert refusal["usable"]["refused"] == fitted.report["calibration_part"]["refused"]
+
+
+def test_auroc_of_refusal_by_hand(tiny_model):
+    predictor, *_ = parts(tiny_model)
+    template = see(predictor, smears(0, 1))
+
+    def seen(*told: tuple[int, float]) -> Seen:
+        logits = np.full((len(told), 4), -1e9)
+        logits[:, 0] = [score for _, score in told]  # without dimensions the score is their logsumexp
+        measures = tuple(dataclasses.replace(template.measures[0], side=side) for side, _ in told)
+        return Seen(dataclasses.replace(template.described, logits=logits), measures)
+
+    model = LeukDenseNet(**{**tiny_model.settings, "refusal_limits": RefusalLimits(smallest_side=64)}).eval()
+    usable = seen((100, 5), (100, 4), (32, 1), (100, 3))
+    refusal = measure_refusal(model, usable, {"other": seen((100, 3.5), (32, 0), (32, 6))})
+    # Of twelve pairs the usable one is ahead in three for 5 and 4 each, in two for 3 and, though refused, in one for 1.
+    assert refusal["other"]["auroc"] == pytest.approx(9 / 12)
+    assert refusal["usable"]["refused"] == 0.25 and refusal["other"]["refused"] == pytest.approx(2 / 3)
 
 
 def test_half_precision_stays_half(tiny_model, tmp_path):
