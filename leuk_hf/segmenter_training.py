@@ -63,7 +63,7 @@ def fit_segmenter(
         "batch_size": batch_size,
         "weights": "" if weights is None else hashlib.sha256(weights.read_bytes()).hexdigest(),
         **{
-            name: f"{zlib.crc32(np.ascontiguousarray(getattr(pool, name))):08x}"
+            name: f"{zlib.crc32(np.ascontiguousarray(getattr(pool, name)).data):08x}"
             for name in ("fields", "masks", "backgrounds")
         },
     }

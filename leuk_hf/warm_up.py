@@ -104,7 +104,7 @@ def warm_up(
         told = network(to_pixel_values(canvases[..., :3], model.preprocessor), leukocytes)
         return measuring_loss(told, targets, counts)
 
-    asked = {"seed": seed, "batch_size": batch_size, "cells": f"{zlib.crc32(np.ascontiguousarray(cells)):08x}"}
+    asked = {"seed": seed, "batch_size": batch_size, "cells": f"{zlib.crc32(np.ascontiguousarray(cells).data):08x}"}
     losses = fit(
         network, loss_of, steps=steps, learning_rate=learning_rate, weight_decay=_WEIGHT_DECAY, state=state,
         average=average, asked=asked,

@@ -105,7 +105,7 @@ def test_auroc_of_refusal_by_hand(tiny_model):
     model = LeukDenseNet(**{**tiny_model.settings, "refusal_limits": RefusalLimits(smallest_side=64)}).eval()
     usable = seen((100, 5), (100, 4), (32, 1), (100, 3))
     refusal = measure_refusal(model, usable, {"other": seen((100, 3.5), (32, 0), (32, 6))})
-    # Of twelve pairs the usable one is ahead in three for 5 and 4 each, in two for 3 and, though refused, in one for 1.
+    # Of twelve pairs the usable one is ahead in three for 5 and for 4, in two for 3 and, though refused, in one for 1.
     assert refusal["other"]["auroc"] == pytest.approx(9 / 12)
     assert refusal["usable"]["refused"] == 0.25 and refusal["other"]["refused"] == pytest.approx(2 / 3)
 
