@@ -18,6 +18,7 @@ def data_text(results: dict[str, Any]) -> str:
         "overlaps_windows_of_synthetic_scenes": _windows,
         "leukocyte_segmentation": _segmentation,
         "annotation_removal": _annotation,
+        "cell_shape": _cell_shape,
     }
     texts = [f"{write(data[name])}\n\n(`{data[name]['command']}`)" for name, write in writers.items() if name in data]
     return "\n\n".join(texts)
@@ -85,6 +86,24 @@ def _annotation(entry: dict[str, Any]) -> str:
         f"**Burnt-in annotation.** Found, by style: {found}. False alarms: {alarms}. Thresholds were set while looking"
         " at this data set, so these figures are no held-out test."
     )
+
+
+def _cell_shape(entry: dict[str, Any]) -> str:
+    by_session = entry["by_session"].values()
+    return (
+        f"**Shape of leukocytes.** {shape_text(entry)} times as wide as tall: mean and interval of"
+        f" {entry['num_leukocytes']} that lie wholly inside of {entry['num_fields']} fields, in single sessions"
+        f" {min(by_session):.2f} to {max(by_session):.2f}."
+    )
+
+
+def shape_text(entry: dict[str, Any]) -> str:
+    """Write how wide leukocytes are for their height, with its interval.
+
+    Args:
+        entry: `cell_shape` of the section `data` of results.json.
+    """
+    return _share(entry["width_over_height"])
 
 
 def _share(figure: dict[str, Any]) -> str:

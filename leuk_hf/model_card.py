@@ -11,7 +11,7 @@ from huggingface_hub import ModelCard, ModelCardData
 from leuk_hf._version import __version__
 from leuk_hf.audit_tables import BASELINES, audit_table, baseline_table
 from leuk_hf.claims import claims_text
-from leuk_hf.data_tables import data_text
+from leuk_hf.data_tables import data_text, shape_text
 from leuk_hf.explanation_tables import explanations_text
 from leuk_hf.model_config import IMAGENET_REPOSITORY
 from leuk_hf.model_index import ARCHIVE_FIELDS, DATASET, card_data
@@ -92,6 +92,7 @@ def render_model_card(
         explanations=explanations_text(results or {}),
         baselines=baselines_text(results or {}),
         data=data_text(results or {}),
+        cell_shape=shape_text(measured) if (measured := (results or {}).get("data", {}).get("cell_shape")) else None,
         speed=speed_text(results or {}),
         version=__version__,
     )

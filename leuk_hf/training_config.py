@@ -46,7 +46,7 @@ class TrainConfig:
             elsewhere) in which such a network's leukocytes are found anew, so that it learns from outlines as they
             are found there, too.
         stretch: Most factor by which half of such a network's fields are stretched or squashed across, from 1 to 2;
-            those of the data set are squashed, its cells 0.78 times as wide as tall.
+            those of the data set are squashed, its cells about 0.8 times as wide as tall.
         no_evidence_share: Share of such a network's samples, in [0, 1), that show a field without its leukocytes by
             another field's outlines, and whose target is every class alike.
         balanced_sampling: Draw as many fields of each class.
