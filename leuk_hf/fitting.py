@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,8 @@ def fit(
         The mean loss of every 100 steps.
 
     Raises:
-        TrainingError: If the state does not fit, or is of a fit that was asked for something else.
+        TrainingError: If the state does not fit, or is of a fit that was asked for something else;
+            if the loss is no number any more.
     """
     optimizer = torch.optim.AdamW(network.parameters(), learning_rate, weight_decay=weight_decay, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps + 1, pct_start=0.1)
@@ -72,6 +74,11 @@ def fit(
                 average.update_parameters(network)
             progress.steps += 1
             progress.loss_sum += loss.item()
+            if not math.isfinite(progress.loss_sum):
+                raise TrainingError(
+                    f"the loss is no number any more in step {progress.steps}; lower learning_rate, which is"
+                    f" {learning_rate}"
+                )
             bar.update()
             if progress.steps % _REPORT_EVERY == 0 or progress.steps == steps:
                 count = (progress.steps - 1) % _REPORT_EVERY + 1

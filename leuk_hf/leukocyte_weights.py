@@ -27,7 +27,13 @@ def load_leukocyte_network(network: LeukocyteNetwork, path: Path = LEUKOCYTE_WEI
     """
     if not path.is_file():
         raise CheckpointError(f"{path} is no file; give weights that scripts/fit_leukocyte_segmenter.py wrote")
-    network.load_state_dict(read_state_dict(path, network.state_dict()))
+    try:
+        network.load_state_dict(read_state_dict(path, network.state_dict()))
+    except CheckpointError as error:
+        raise CheckpointError(
+            f"{path} does not hold the network that finds leukocytes; give weights that"
+            " scripts/fit_leukocyte_segmenter.py wrote"
+        ) from error
 
 
 def describe_leukocyte_weights(path: Path) -> dict[str, Any]:

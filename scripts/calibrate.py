@@ -128,9 +128,16 @@ def run(arguments: Arguments, command: str) -> dict[str, Any]:
     read_split_table(arguments.split, "train", *arguments.calibration_parts, *filter(None, [arguments.part]))
     if arguments.groups is not None:
         read_group_table(arguments.groups)
+    if missing := [str(each) for each in arguments.foreign if not each.is_dir()]:
+        raise DataError(f"{missing[0]} is no folder; give folders of images to be refused")
     leukocytes = None if arguments.leukocytes is None else describe_leukocyte_weights(arguments.leukocytes)
     source = arguments.model or checkpoint_io.checkpoint_source()
     model = LeukDenseNet.from_pretrained(source)
+    if arguments.outline_orientations is not None and model.view == "field":
+        raise DataError(
+            f"outline_orientations is {arguments.outline_orientations}, but the checkpoint sees the whole field; leave"
+            " --outline-orientations out"
+        )
     names = None if model.class_names == CLASS_NAMES else model.class_names
     dataset = load_smears(arguments.source, class_names=names, progress=True)
     name = protocol_of_split(arguments.split)
@@ -258,6 +265,9 @@ def main(arguments: list[str]) -> int:
     except (LeukError, OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print(f"\nstopped; the same command starts again, whatever lies in {parsed.output}", file=sys.stderr)
+        return 130
     print("\n".join(_report(entry)))
     print(f"written to {parsed.output}")
     return 0

@@ -147,6 +147,9 @@ def main(arguments: list[str]) -> int:
     except (LeukError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("\nstopped; nothing was written", file=sys.stderr)
+        return 130
     from leuk_hf.model_card import results_table
 
     print(results_table({"protocols": {name: entry}}))

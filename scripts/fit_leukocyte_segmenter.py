@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
 import shlex
 import sys
 from pathlib import Path
@@ -24,7 +25,8 @@ class Arguments:
 
     Args:
         source: Folder of fields, searched through.
-        output: Folder for leukocyte_network.safetensors and .json and, meanwhile, the state to resume by.
+        output: Folder for leukocyte_network.safetensors and .json and, meanwhile, the state by which the same command
+            goes on after a stop.
         backgrounds: Folders of smears of other laboratories; those in which no leukocyte is found are used.
         image_size: Edge of the fields in pixels: that of the models it is for.
         steps: Of the optimizer.
@@ -60,8 +62,13 @@ def run(arguments: Arguments, command: str) -> dict[str, Any]:
 
     if arguments.image_size < 64:
         raise DataError(f"image_size is {arguments.image_size}; give at least 64")
-    if arguments.steps < 2 or arguments.batch_size < 2:
-        raise DataError("steps and batch_size must be at least 2")
+    for name in ("steps", "batch_size"):
+        if getattr(arguments, name) < 2:
+            raise DataError(f"{name} is {getattr(arguments, name)}; give at least 2")
+    if not 0 < arguments.learning_rate < math.inf:
+        raise DataError(f"learning_rate is {arguments.learning_rate}; give a number above 0")
+    if arguments.seed < 0:
+        raise DataError(f"seed is {arguments.seed}; give at least 0")
     if arguments.weights is not None:
         load_leukocyte_network(LeukocyteNetwork(), arguments.weights)  # told before minutes are spent on images
     fields, masks = _segmented(arguments.source, arguments.image_size)
@@ -134,6 +141,9 @@ def main(arguments: list[str]) -> int:
     except (LeukError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("\nstopped; the same command goes on from the last state that was saved, if any", file=sys.stderr)
+        return 130
     print(f"last loss {record['losses'][-1]:.3f}; weights in {parsed.output / 'leukocyte_network.safetensors'}")
     return 0
 

@@ -83,6 +83,12 @@ def main(arguments: list[str]) -> int:
     except (LeukError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print(
+            f"\nstopped; the same command starts again; what lies in {parsed.folder} may be half of a release",
+            file=sys.stderr,
+        )
+        return 130
     print(f"released to {parsed.folder}; {parsed.readme} filled; plots in {parsed.plots}")
     return 0
 

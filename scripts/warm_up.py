@@ -115,6 +115,9 @@ def main(arguments: list[str]) -> int:
     except (LeukError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("\nstopped; the same command goes on from the last state that was saved, if any", file=sys.stderr)
+        return 130
     print(f"last loss {record['losses'][-1]:.3f}; start from it with: scripts/train.py --weights {parsed.output}")
     return 0
 

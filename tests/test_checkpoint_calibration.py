@@ -295,7 +295,7 @@ def test_what_finds_the_leukocytes_from_now_on_is_recorded(tmp_path):
     with pytest.raises(CheckpointError, match=r"fitted\.json is damaged"):
         describe_leukocyte_weights(tmp_path / "fitted.safetensors")
     save_file({"a": torch.zeros(1)}, tmp_path / "another.safetensors")
-    with pytest.raises(CheckpointError, match=r"another\.safetensors does not fit"):
+    with pytest.raises(CheckpointError, match=r"another\.safetensors does not hold the network that finds"):
         describe_leukocyte_weights(tmp_path / "another.safetensors")
     before, after = tmp_path / "before", tmp_path / "after"
     for folder in (before, after):
@@ -415,7 +415,11 @@ def test_the_script_from_end_to_end(tiny_model, tmp_path):
         (["--coverage", "95", "--source", "nowhere"], "coverage is 95.0; give a number above 0 and below 1"),
         (["--certainty", "-1", "--source", "nowhere"], "certainty is -1.0; give a number above 0 and below 1"),
         (["--fields", "-1", "--source", "nowhere"], "fields is -1; give at least 0"),
-        (["--outline-orientations", "4"], "outline_orientations is 4, but the view is the whole field; leave it at 1"),
+        (
+            ["--outline-orientations", "4"],
+            "outline_orientations is 4, but the checkpoint sees the whole field; leave --outline-orientations out",
+        ),
+        (["--foreign", "nofolder", "--source", "nowhere"], "nofolder is no folder; give folders of images"),
         (
             ["--only-limits", "--outline-orientations", "4", "--source", "nowhere"],
             "--outline-orientations changes every answer; give it without --only-limits",

@@ -5,8 +5,11 @@ from __future__ import annotations
 import colorsys
 import csv
 import dataclasses
+import importlib.util
 import json
 import shutil
+import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -434,6 +437,8 @@ def test_a_stopped_fit_goes_on_as_if_it_had_not(tmp_path, monkeypatch):
         given = {"pool": pool, **options, **changed}
         with pytest.raises(TrainingError, match=f"was left by a fit with {told}; give the same again"):
             fit_segmenter(given.pop("pool"), **given, state=tmp_path / "state.safetensors")
+    with pytest.raises(TrainingError, match=r"the loss is no number any more in step [1-6]; lower learning_rate"):
+        fit_segmenter(pool, **{**options, "learning_rate": 1e30}, state=tmp_path / "none.safetensors")
     resumed, again = fit_segmenter(pool, **options, state=tmp_path / "state.safetensors")
     assert again == losses and not (tmp_path / "state.safetensors").exists()
     for name, tensor in whole.state_dict().items():
@@ -444,6 +449,33 @@ def test_a_stopped_fit_goes_on_as_if_it_had_not(tmp_path, monkeypatch):
     assert torch.allclose(further.head.weight, whole.head.weight, atol=1e-6)
     other, _ = fit_segmenter(pool, **few)
     assert not torch.allclose(other.head.weight, whole.head.weight, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (["--steps", "0"], "steps is 0; give at least 2"),
+        (["--batch-size", "1"], "batch_size is 1; give at least 2"),
+        (["--learning-rate", "-1"], "learning_rate is -1.0; give a number above 0"),
+        (["--learning-rate", "nan"], "learning_rate is nan; give a number above 0"),
+        (["--learning-rate", "inf"], "learning_rate is inf; give a number above 0"),
+        (["--seed", "-1"], "seed is -1; give at least 0"),
+        (["--weights", "README.md"], "README.md does not hold the network that finds leukocytes; give weights that"),
+        (["--weights", "none.safetensors"], "none.safetensors is no file; give weights that"),
+        ([], "nowhere has no JPEG or PNG image; give the folder of the fields"),
+    ],
+)
+def test_a_fit_asked_for_wrongly_is_told_at_once(wrong, told, tmp_path, capsys, monkeypatch):
+    script = Path(__file__).parents[1] / "scripts" / "fit_leukocyte_segmenter.py"
+    specification = importlib.util.spec_from_file_location("fit_leukocyte_segmenter", script)
+    module = importlib.util.module_from_spec(specification)
+    monkeypatch.setitem(sys.modules, specification.name, module)  # dataclasses ask there
+    specification.loader.exec_module(module)
+    asked = [name.replace("README.md", str(script.parents[1] / "README.md")) for name in wrong]
+    assert module.main(["--source", "nowhere", "--output", str(tmp_path / "fitted"), *asked]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and told in error and error.count("\n") == 1
+    assert not (tmp_path / "fitted").exists()
 
 
 def test_the_average_of_weights_by_hand(tiny_model):
