@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +140,20 @@ def images_of(predictor: TorchPredictor, dataset: Dataset, rows: np.ndarray) -> 
     return (read_image(encoded[row], reduce_to=side) for row in rows.tolist())
 
 
+def check_folders(folders: Iterable[Path]) -> None:
+    """Check folders of images that are to be refused, before minutes are spent on fields.
+
+    Args:
+        folders: All of them.
+
+    Raises:
+        DataError: If one is no folder.
+    """
+    for folder in folders:
+        if not folder.is_dir():
+            raise DataError(f"{folder} is no folder; give folders of images to be refused")
+
+
 def see_folder(predictor: Predictor, folder: Path, *, batch_size: int, progress: bool = False) -> Seen:
     """Look at all images of a folder.
 
@@ -153,8 +167,7 @@ def see_folder(predictor: Predictor, folder: Path, *, batch_size: int, progress:
         DataError: If it is no folder.
         ImageError: If one of the images cannot be read.
     """
-    if not folder.is_dir():
-        raise DataError(f"{folder} is no folder; give a folder of images to be refused")
+    check_folders([folder])
     side = predictor.preprocessor.sufficient_side
     images = (load_image(name, reduce_to=side) for name in find_inputs([str(folder)], ()))
     return see(predictor, images, batch_size=batch_size, progress=folder.name if progress else None)

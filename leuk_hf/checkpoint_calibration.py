@@ -25,7 +25,7 @@ from leuk_hf.errors import DataError
 from leuk_hf.field_checks import RefusalLimits, fit_limits, refused_share
 from leuk_hf.in_distribution import DEFAULT_DIMS, InDistribution, fit_in_distribution
 from leuk_hf.model import LeukDenseNet
-from leuk_hf.orientations import COUNTS
+from leuk_hf.orientations import check_field_orientations
 from leuk_hf.prediction import softmax
 from leuk_hf.released_weights import half_precision_names
 from leuk_hf.seen_fields import Part, rescored, reweighted
@@ -65,10 +65,8 @@ class Options:
     def __post_init__(self) -> None:
         if self.outline_orientations not in (None, 1, 4):
             raise ValueError(f"outline_orientations is {self.outline_orientations!r}; choose 1 or 4")
-        if self.field_orientations is not None and (
-            type(self.field_orientations) is not int or self.field_orientations not in COUNTS
-        ):
-            raise ValueError(f"field_orientations is {self.field_orientations!r}; choose 1, 2 or 4")
+        if self.field_orientations is not None:
+            check_field_orientations(self.field_orientations)
         for name, least in (("batch_size", 1), ("dims", 0), ("seed", 0)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} is {getattr(self, name)}; give at least {least}")

@@ -27,7 +27,7 @@ from leuk_hf.leukocyte_view import (
     opacity,
 )
 from leuk_hf.model_config import check_architecture, check_kinds
-from leuk_hf.orientations import COUNTS, OrientationMean, oriented
+from leuk_hf.orientations import OrientationMean, check_field_orientations, oriented
 from leuk_hf.preprocessing import Preprocessor
 
 
@@ -103,10 +103,9 @@ class DenseNetClassifier(nn.Module):
             raise ValueError(f"outline_orientations is {outline_orientations!r}; choose 1 or 4")
         if view == "field" and outline_orientations != 1:
             raise ValueError("outline_orientations is 4, but the view is the whole field; leave it at 1")
-        if type(field_orientations) is not int or field_orientations not in COUNTS:
-            raise ValueError(f"field_orientations is {field_orientations!r}; choose 1, 2 or 4")
         self.view, self.output_stride = view, output_stride
-        self.outline_orientations, self.field_orientations = outline_orientations, field_orientations
+        self.outline_orientations = outline_orientations
+        self.field_orientations = check_field_orientations(field_orientations)
         self.conformal_quantiles = checkpoint_io.check_quantiles(conformal_quantiles, self.class_names)
         self.refusal_limits = refusal_limits
         self.architecture: dict[str, Any] = {

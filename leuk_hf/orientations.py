@@ -6,12 +6,28 @@ is first. With one orientation nothing is changed or copied.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 
 # Axes to mirror. Of two, mirrored down: it helped fields as they are more than mirrored across did (experiment log).
 AXES = {1: ((),), 2: ((), (2,)), 4: ((), (2,), (3,), (2, 3))}
 COUNTS = tuple(AXES)
+
+
+def check_field_orientations(count: Any) -> int:
+    """Give back a number of orientations that a field can be read in.
+
+    Args:
+        count: One of `COUNTS`.
+
+    Raises:
+        ValueError: If it is anything else.
+    """
+    if type(count) is not int or count not in COUNTS:
+        raise ValueError(f"field_orientations is {count!r}; choose 1, 2 or 4")
+    return count
 
 
 def oriented(maps: torch.Tensor, count: int) -> torch.Tensor:

@@ -20,6 +20,7 @@ from leuk_hf.calibration_run import (
     calibrate_checkpoint,
     calibration_entry,
     calibration_parts,
+    check_folders,
     images_of,
     see_folder,
 )
@@ -101,8 +102,7 @@ def release_checkpoint(
     if fingerprint(dataset) != record["data_sha256"]:
         raise DataError(f"{source} does not hold the files that {run} was trained on; give the same data")
     rows = read_split(run / "split.csv", dataset, "test")  # before anything is replaced
-    if missing := [str(each) for each in foreign if not each.is_dir()]:
-        raise DataError(f"{missing[0]} is no folder; give folders of images to be refused")
+    check_folders(foreign)
     model = LeukDenseNet.from_pretrained(run / "checkpoint")
     is_calibrated = model.view != "field" if calibrated is None else calibrated
     if options.field_orientations is not None and not is_calibrated:

@@ -84,6 +84,7 @@ def run(arguments: Arguments, command: str) -> dict[str, Any]:
         alone_entry,
         calibrate_checkpoint,
         calibration_entry,
+        check_folders,
         images_of,
         results_of,
         see_folder,
@@ -128,8 +129,7 @@ def run(arguments: Arguments, command: str) -> dict[str, Any]:
     read_split_table(arguments.split, "train", *arguments.calibration_parts, *filter(None, [arguments.part]))
     if arguments.groups is not None:
         read_group_table(arguments.groups)
-    if missing := [str(each) for each in arguments.foreign if not each.is_dir()]:
-        raise DataError(f"{missing[0]} is no folder; give folders of images to be refused")
+    check_folders(arguments.foreign)
     leukocytes = None if arguments.leukocytes is None else describe_leukocyte_weights(arguments.leukocytes)
     source = arguments.model or checkpoint_io.checkpoint_source()
     model = LeukDenseNet.from_pretrained(source)

@@ -148,7 +148,7 @@ def main(arguments: list[str]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\nstopped; nothing was written", file=sys.stderr)
+        print("\nstopped; the same command starts again", file=sys.stderr)
         return 130
     from leuk_hf.model_card import results_table
 
