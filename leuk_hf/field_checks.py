@@ -42,6 +42,7 @@ class RefusalLimits:
         highest_leukocyte_diameter: Above it the magnification is too high.
         lowest_cell_size: Below it the magnification is too low.
         highest_cell_size: Above it the magnification is too high.
+        lowest_leukocyte_texture: Below it what is found has a leukocyte's colour and shape, and is flat.
         lowest_in_distribution_score: Below it the image is unlike the training fields.
 
     Raises:
@@ -60,6 +61,7 @@ class RefusalLimits:
     highest_leukocyte_diameter: float | None = None
     lowest_cell_size: float | None = None
     highest_cell_size: float | None = None
+    lowest_leukocyte_texture: float | None = None
     lowest_in_distribution_score: float | None = None
 
     def __post_init__(self) -> None:
@@ -126,6 +128,9 @@ _CHECKS = (
         "No leukocytes were found, or hardly any of one; there is nothing to tell the class by."), tail=_SHARE_TAIL),
     _Check("lowest_sharpness", "sharpness", True, 0.7, lambda measures: Sentence(
         "The image is blurred; focus and take it again.")),
+    _Check("lowest_leukocyte_texture", "leukocyte_texture", True, 1, lambda measures: Sentence(
+        "What looks like leukocytes is flat, without a cell's texture; give a photo that was neither painted over nor"
+        " smoothed."), with_relit=True),
     _Check("lowest_correlation_length", "correlation_length", True, 1, lambda measures: _TOO_SMALL),
     _Check("lowest_cell_size", "cell_size", True, 1, lambda measures: _TOO_SMALL, tail=_SIZE_TAIL, with_relit=True),
     _Check("lowest_leukocyte_diameter", "leukocyte_diameter", True, 0.8, lambda measures: Sentence(
@@ -186,8 +191,8 @@ def fit_limits(
     the training and calibration fields keep, moved outwards by what the network learns to bear. The limit of the
     in-distribution score, which alone tells other images from smears, takes the rest of `share`, by calibration fields
     and their copies in another light alone: the network knows the training fields by heart. Those copies, and those of
-    training fields, also set the limits of the cells' size: bright light makes cells look smaller, and that is no
-    other size.
+    training fields, also set the limits of the cells' size and texture: bright light makes cells look smaller, and
+    that is no other size, and little light makes them fainter.
     `smallest_side` is `SMALLEST_SIDE` unless fields are smaller, and `largest_elongation` is not fitted: the training
     fields are squares of 224 pixels.
 

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from leuk_hf.image_texture import correlation_length, correlation_length_beside, sharpness
+from leuk_hf.image_texture import correlation_length, correlation_length_beside, fine_texture, sharpness
 
 _LUMA = np.array((0.299, 0.587, 0.114), dtype=np.float32)  # ITU-R BT.601
 _SMALLEST_REGION = 0.02  # diameter, share of the edge; smaller specks of the mask are no cells
@@ -44,6 +44,7 @@ class FieldMeasures:
             each, as a share of the edge.
         cell_size: Geometric mean of `leukocyte_diameter` and of the correlation length beside the leukocytes: both
             grow with the magnification, and otherwise vary from field to field each on its own.
+        leukocyte_texture: `image_texture.fine_texture`, in levels; None, too, if there are no leukocytes.
         in_distribution_score: Of the network, higher = more like the fields it was trained on.
     """
 
@@ -58,6 +59,7 @@ class FieldMeasures:
     num_leukocytes: int | None
     leukocyte_diameter: float | None
     cell_size: float | None
+    leukocyte_texture: float | None
     in_distribution_score: float
 
 
@@ -97,6 +99,7 @@ def measure_input(
         num_leukocytes=None if cells is None else cells.number,
         leukocyte_diameter=None if cells is None else cells.diameter,
         cell_size=_cell_size(luminance, leukocytes, None if cells is None else cells.diameter),
+        leukocyte_texture=None if leukocytes is None else fine_texture(luminance, leukocytes),
         in_distribution_score=float(in_distribution_score),
     )
 

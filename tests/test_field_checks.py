@@ -33,6 +33,7 @@ REAL_LIMITS = RefusalLimits(
     lowest_correlation_length=0.0332,
     lowest_leukocyte_share=0.00576,
     lowest_leukocyte_diameter=0.0407,
+    lowest_leukocyte_texture=0.8,
     highest_leukocyte_diameter=0.2017,
 )
 
@@ -48,6 +49,7 @@ USUAL = FieldMeasures(
     num_leukocytes=5,
     leukocyte_diameter=0.09,
     cell_size=0.06,
+    leukocyte_texture=3.0,
     in_distribution_score=-1.0,
 )
 
@@ -136,6 +138,23 @@ def test_sharpness_falls_with_blur_and_not_with_contrast():
     assert measure_input(np.full((64, 64, 3), 9, np.uint8), None, (64, 64), 0.0).sharpness == 0
 
 
+def test_texture_of_leukocytes_by_hand():
+    # A checkerboard of 90 and 110 inside the cells: the blur gives 100 but for the rim, which does not count.
+    mask = discs(160, [(50, 50), (120, 110)], 12)
+    rows, columns = np.indices((160, 160))
+    grained = field_with(mask)
+    grained[mask & ((rows + columns) % 2 == 1)] = 110
+    assert measure_input(grained, mask, (160, 160), 0.0).leukocyte_texture == pytest.approx(10, abs=0.05)
+    flat = measure_input(field_with(mask), mask, (160, 160), 0.0)
+    assert flat.leukocyte_texture == pytest.approx(0, abs=0.01)
+    # A glaring rim alone is no texture, unless nothing is found but a line.
+    line = np.zeros((160, 160), dtype=bool)
+    line[80, 20:140] = True
+    assert measure_input(field_with(line), line, (160, 160), 0.0).leukocyte_texture > 50
+    assert measure_input(field_with(mask), None, (160, 160), 0.0).leukocyte_texture is None
+    assert measure_input(field_with(mask), np.zeros_like(mask), (160, 160), 0.0).leukocyte_texture is None
+
+
 def test_burnt_out_cells():
     mask = discs(200, [(60, 60), (140, 140)], 10)
     field = field_with(mask)
@@ -158,6 +177,7 @@ def test_burnt_out_cells():
         ("highest_leukocyte_diameter", 0.2, 0.2, "leukocyte_diameter", 0.31, "too large (31 % of the image's edge)"),
         ("lowest_cell_size", 0.04, 0.04, "cell_size", 0.039, "cells are too small"),
         ("highest_cell_size", 0.08, 0.08, "cell_size", 0.081, "cells are too large"),
+        ("lowest_leukocyte_texture", 0.8, 0.8, "leukocyte_texture", 0.7, "flat, without a cell's texture"),
         ("lowest_in_distribution_score", -3, -3, "in_distribution_score", -3.1, "unlike the blood-smear fields"),
     ],
 )
@@ -262,13 +282,17 @@ def test_limits_of_size_are_what_all_but_five_thousandths_keep():
     assert fit_limits([changed(side=48)], [USUAL]).smallest_side == 48  # what it learns from is not refused
 
 
-def test_copies_in_another_light_set_the_limits_of_size_and_score_alone():
+def test_copies_in_another_light_set_the_limits_of_size_texture_and_score_alone():
     fields = [USUAL] * 100
-    smaller = [changed(cell_size=0.03, light=10.0, in_distribution_score=-50.0 - number) for number in range(100)]
+    smaller = [
+        changed(cell_size=0.03, light=10.0, leukocyte_texture=2.0, in_distribution_score=-50.0 - number)
+        for number in range(100)
+    ]
     alone, limits = fit_limits(fields, fields, 0.02), fit_limits(fields, fields, 0.02, relit=(smaller, smaller))
     assert alone.lowest_cell_size == USUAL.cell_size and limits.lowest_cell_size == 0.03
     assert limits.highest_cell_size == alone.highest_cell_size == USUAL.cell_size
     assert limits.lowest_light == alone.lowest_light
+    assert (alone.lowest_leukocyte_texture, limits.lowest_leukocyte_texture) == (USUAL.leukocyte_texture, 2.0)
     # 4 of the 200 of the calibration part lie below it.
     assert limits.lowest_in_distribution_score == pytest.approx(-145.5)
     few = fit_limits(fields, fields[:1], 0.02, relit=((), smaller[:1]))  # none can be spared
@@ -303,7 +327,7 @@ def test_real_fields_are_answered_and_spoilt_ones_are_not():
         for name in ("Benign", "Early", "Pre", "Pro")
         for file in sorted((REAL / "leukemia/Original" / name).glob("*.jpg"))[::150]
     ]
-    refused = {name: 0 for name in ("as it is", "darker", "emptied", "blurred", "dark")}
+    refused = {name: 0 for name in ("as it is", "darker", "emptied", "painted", "blurred", "dark")}
     for file in files:
         field = np.asarray(load_image(file))
         mask = segment_leukocytes(field)
@@ -312,6 +336,7 @@ def test_real_fields_are_answered_and_spoilt_ones_are_not():
             "as it is": (field, mask),
             "darker": (brightness(field, 0.6), mask),
             "emptied": (empty, segment_leukocytes(empty)),
+            "painted": (np.where(mask[..., None], np.uint8((110, 70, 140)), field), mask),
             "blurred": (blur(field, 3), mask),
             "dark": (brightness(field, 0.3), mask),
         }
@@ -319,4 +344,5 @@ def test_real_fields_are_answered_and_spoilt_ones_are_not():
             measures = measure_input(pixels, cells, (pixels.shape[1], pixels.shape[0]), 0.0)
             refused[name] += bool(refusal_reasons(measures, REAL_LIMITS))
     assert len(files) >= 16
-    assert refused == {"as it is": 0, "darker": 0, "emptied": len(files), "blurred": len(files), "dark": len(files)}
+    spoilt = ("emptied", "painted", "blurred", "dark")
+    assert refused == {"as it is": 0, "darker": 0} | dict.fromkeys(spoilt, len(files))

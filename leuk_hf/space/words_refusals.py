@@ -19,6 +19,11 @@ SENTENCES = {
             "هیچ لکوسیتی یافت نشد، یا تنها بخش کوچکی از یکی؛ چیزی نیست که رده را نشان دهد."
         ),
         "The image is blurred; focus and take it again.": "تصویر تار است؛ کانون را تنظیم کنید و دوباره بگیرید.",
+        "What looks like leukocytes is flat, without a cell's texture; give a photo that was neither painted over nor"
+        " smoothed.": (
+            "آنچه شبیه لکوسیت است یکنواخت و بی‌بافت است، نه مانند یک سلول؛ عکسی بدهید که نه روی آن نقاشی شده و نه صاف"
+            " شده باشد."
+        ),
         "The cells are too small: the magnification does not fit, or the image shows more than one field; crop it to"
         " one.": (
             "سلول‌ها بیش از حد کوچک‌اند: بزرگ‌نمایی مناسب نیست یا تصویر بیش از یک میدان دارد؛ تصویر را برش دهید تا تنها"
