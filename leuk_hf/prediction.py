@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,7 +19,7 @@ from PIL import Image
 
 from leuk_hf import conformal
 from leuk_hf.backends import Outputs, Predictor, as_predictor
-from leuk_hf.field_checks import RefusalLimits, refusal_reasons
+from leuk_hf.field_checks import RefusalLimits, passed_limits, refusal_reasons
 from leuk_hf.image_io import ImageSource, load_image, original_size
 from leuk_hf.input_measures import FieldMeasures, measure_input
 from leuk_hf.sentence import Sentence
@@ -142,7 +142,8 @@ def interpret(
     names, quantiles = model.class_names, model.conformal_quantiles
     chosen = conformal.prediction_set(probabilities, quantiles) if quantiles else _most_probable(probabilities)
     refusals = () if measures is None else refusal_reasons(measures, model.refusal_limits)
-    cautions = cautions_about(probabilities, image, model.preprocessor.image_size)
+    passed = () if measures is None else passed_limits(measures, model.refusal_limits)
+    cautions = cautions_about(probabilities, image, model.preprocessor.image_size, refused_for=passed)
     return Prediction(
         label=names[chosen[0]],
         probabilities={name: float(value) for name, value in zip(names, probabilities, strict=True)},
@@ -164,34 +165,38 @@ def _most_probable(probabilities: np.ndarray) -> tuple[int, ...]:
     return tuple(order[:needed].tolist())
 
 
-def cautions_about(probabilities: np.ndarray, image: Image.Image, image_size: int) -> Iterator[Sentence]:
+def cautions_about(
+    probabilities: np.ndarray, image: Image.Image, image_size: int, *, refused_for: Collection[str] = ()
+) -> Iterator[Sentence]:
     """Say what makes an answer doubtful without refusing it.
 
     Args:
         probabilities: Of the classes.
         image: RGB, from `load_image`: its original size counts.
         image_size: Edge of the square that the network is given.
+        refused_for: Refusal limits that the image passes: what their reasons say is not said again.
     """
     if probabilities.max() < CLOSE_CALL:
         yield Sentence("No class has even half of the probability: the model cannot tell.")
     width, height = original_size(image)
     size = f"{width}x{height}"
     if max(width, height) > 1.6 * min(width, height):
-        yield Sentence("The image is {size} pixels; squashed to a square, its cells are distorted.", size=size)
+        if "largest_elongation" not in refused_for:
+            yield Sentence("The image is {size} pixels; squashed to a square, its cells are distorted.", size=size)
     elif height > _TALLEST * width:
         yield Sentence(
             "The image is taller than wide ({size} pixels), photos of fields are wider than tall: squashed to a"
             " square, its cells get another shape. Turn it by a quarter.",
             size=size,
         )
-    if min(width, height) < image_size / 2:
+    if min(width, height) < image_size / 2 and "smallest_side" not in refused_for:
         yield Sentence(
             "The image is small ({size} pixels); it was enlarged to {edge} pixels.", size=size, edge=image_size
         )
     pixels = np.asarray(image.resize((64, 64), Image.Resampling.BOX), dtype=np.int16)
     if np.ptp(pixels, axis=2).max() < 12:
         yield Sentence("The image has no colour; the model was trained on stained, coloured smears.")
-    elif pixels.std(axis=(0, 1)).max() < 4:
+    elif pixels.std(axis=(0, 1)).max() < 4 and "lowest_contrast" not in refused_for:
         yield Sentence("The image is nearly uniform; it does not look like a smear field.")
 
 

@@ -120,6 +120,19 @@ def test_cautions(tiny_model, smear):
     assert fine.reasons == () and fine.answered is True
 
 
+def test_a_refusal_is_not_said_again_as_a_caution(tiny_model, smear):
+    limits = RefusalLimits(largest_elongation=1.6, smallest_side=64, lowest_contrast=6)
+    strict = LeukDenseNet(**{**tiny_model.settings, "refusal_limits": limits})
+    for image, words in (
+        (smear.resize((200, 90)), "times as long as wide"),
+        (smear.resize((90, 200)), "times as long as wide"),
+        (smear.resize((20, 20)), "too small (20 pixels"),
+        (Image.new("RGB", (96, 96), (200, 100, 100)), "nearly uniform; there is nothing to see"),
+    ):
+        (refusal,) = [text for text in predict(strict, image)[0].reasons if "No class has" not in text]
+        assert words in refusal
+
+
 def test_conformal_quantiles_make_the_set(tiny_model, smear):
     fitted = LeukDenseNet(**{**tiny_model.settings, "conformal_quantiles": (0.2, 0.9, 0.05, 0.05)})
     answer = interpret(fitted, np.log([0.2, 0.7, 0.04, 0.06]), smear)
