@@ -7,7 +7,7 @@ evidence, as in a field without leukocytes, it must not speak for a class.
 Foreign images fit nothing. Beside every field a copy in another light (`relit`) tells the score what it must bear:
 without them it refused nearly every field that was 20 % brighter than usual, though it could be read as well as any.
 The copies set the limits of the cells' size and texture, too: bright light makes cells look smaller, little light
-fainter.
+or focus fainter.
 """
 
 from __future__ import annotations

@@ -129,8 +129,8 @@ _CHECKS = (
     _Check("lowest_sharpness", "sharpness", True, 0.7, lambda measures: Sentence(
         "The image is blurred; focus and take it again.")),
     _Check("lowest_leukocyte_texture", "leukocyte_texture", True, 1, lambda measures: Sentence(
-        "What looks like leukocytes is flat, without a cell's texture; give a photo that was neither painted over nor"
-        " smoothed."), with_relit=True),
+        "What looks like leukocytes is flat, without the grain of a cell: painted over, smoothed, blurred or too dark;"
+        " give the original photo, or a sharper and brighter one."), with_relit=True),
     _Check("lowest_correlation_length", "correlation_length", True, 1, lambda measures: _TOO_SMALL),
     _Check("lowest_cell_size", "cell_size", True, 1, lambda measures: _TOO_SMALL, tail=_SIZE_TAIL, with_relit=True),
     _Check("lowest_leukocyte_diameter", "leukocyte_diameter", True, 0.8, lambda measures: Sentence(
@@ -192,7 +192,7 @@ def fit_limits(
     in-distribution score, which alone tells other images from smears, takes the rest of `share`, by calibration fields
     and their copies in another light alone: the network knows the training fields by heart. Those copies, and those of
     training fields, also set the limits of the cells' size and texture: bright light makes cells look smaller, and
-    that is no other size, and little light makes them fainter.
+    that is no other size, and little light or focus makes them fainter.
     `smallest_side` is `SMALLEST_SIDE` unless fields are smaller, and `largest_elongation` is not fitted: the training
     fields are squares of 224 pixels.
 

@@ -1,5 +1,7 @@
 """How sharp and how fine-grained an image is, and how much texture its cells have: numbers of its luminance.
 
+Sharpness and correlation length hardly depend on contrast; the texture is in levels, and does.
+
 Shared contract: luminance is float32 (H, W), in levels from 0 to 255.
 """
 
@@ -17,8 +19,9 @@ _ILLUMINATION = 0.15  # of the edge: slower changes of luminance are no texture
 _LEVEL = 0.2  # of the correlation at distance 0
 _FARTHEST = 40  # pixels of `_EDGE`
 _LEAST_BESIDE = 0.2  # of an image: there is enough to measure
-_FINE = 1 / 160  # of the edge, standard deviation of the blur that fine texture is the difference from
-_LEAST_INSIDE = 0.001  # of an image's area: less inside the leukocytes, and their rim counts, too
+_TEXTURE_EDGE = 160  # pixels, at which fine texture is taken
+_RIM = 2  # pixels of it, twice the blur's standard deviation: so far what surrounds a flat patch still shows
+_LEAST_INSIDE = 10  # pixels of it: of fewer there is nothing to tell
 
 
 def sharpness(luminance: np.ndarray, leukocytes: np.ndarray | None) -> float:
@@ -79,26 +82,25 @@ def correlation_length_beside(luminance: np.ndarray, leukocytes: np.ndarray) -> 
 
 
 def fine_texture(luminance: np.ndarray, leukocytes: np.ndarray) -> float | None:
-    """Tell how far luminance on leukocytes differs from its surroundings, in levels: the median over their inside.
+    """Tell how far luminance on leukocytes lies from itself slightly blurred: the median over their inside, in levels.
 
-    Chromatin is grained, and a flat patch that has the colour and the shape of a nucleus is not; its rim does not
-    count, where it meets what surrounds it.
+    Chromatin is grained, and a flat patch that has the colour and the shape of a nucleus is not.
 
     Args:
-        luminance: (H, W).
+        luminance: (H, W); squashed to a square.
         leukocytes: bool (H, W).
 
     Returns:
-        At least 0; None if there are no leukocytes.
+        At least 0; None if the leukocytes, without a rim of an eightieth of the edge, have hardly any inside.
     """
-    if not leukocytes.any():
+    small, mask = (
+        cv2.resize(values.astype(np.float32), (_TEXTURE_EDGE, _TEXTURE_EDGE), interpolation=cv2.INTER_AREA)
+        for values in (luminance, leukocytes)
+    )
+    inside = cv2.erode((mask >= 0.5).astype(np.uint8), np.ones((2 * _RIM + 1, 2 * _RIM + 1), dtype=np.uint8)) > 0
+    if inside.sum() < _LEAST_INSIDE:
         return None
-    edge = math.sqrt(luminance.size)
-    reach = 2 * max(1, round(_FINE * edge)) + 1
-    inside = cv2.erode(leukocytes.astype(np.uint8), np.ones((reach, reach), dtype=np.uint8)) > 0
-    if inside.mean() < _LEAST_INSIDE:
-        inside = leukocytes
-    return float(np.median(np.abs(luminance - cv2.GaussianBlur(luminance, (0, 0), _FINE * edge))[inside]))
+    return float(np.median(np.abs(small - cv2.GaussianBlur(small, (0, 0), 1.0))[inside]))
 
 
 def _small(values: np.ndarray) -> np.ndarray:

@@ -44,7 +44,7 @@ class FieldMeasures:
             each, as a share of the edge.
         cell_size: Geometric mean of `leukocyte_diameter` and of the correlation length beside the leukocytes: both
             grow with the magnification, and otherwise vary from field to field each on its own.
-        leukocyte_texture: `image_texture.fine_texture`, in levels; None, too, if there are no leukocytes.
+        leukocyte_texture: `image_texture.fine_texture`, in levels; None, too, if leukocytes have hardly any inside.
         in_distribution_score: Of the network, higher = more like the fields it was trained on.
     """
 

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from leuk_hf.image_texture import correlation_length, correlation_length_beside, sharpness
+from leuk_hf.image_texture import correlation_length, correlation_length_beside, fine_texture, sharpness
 from leuk_hf.perturbations import noise
 
 
@@ -86,3 +86,42 @@ def test_sharpness_is_of_the_leukocytes_surroundings_where_there_are_any():
     place[100:120, 100:120] = True
     assert sharpness(field, place) > 3 * sharpness(field, np.roll(place, 60, axis=0)) + 0.1
     assert sharpness(field, np.zeros_like(place)) == sharpness(field, None)
+
+
+def cells(edge, diameter, places=((0.3, 0.3), (0.75, 0.65))):
+    """Discs, their diameter and places as shares of the edge."""
+    rows, columns = (np.indices((edge, edge)) + 0.5) / edge
+    return np.any([np.hypot(rows - row, columns - column) <= diameter / 2 for row, column in places], axis=0)
+
+
+def test_fine_texture_by_hand():
+    # A checkerboard of 90 and 110 is blurred to 100 everywhere inside, where what surrounds it does not reach.
+    mask = cells(160, 0.15)
+    board = np.where(np.indices((160, 160)).sum(axis=0) % 2, 110, 90)
+    assert fine_texture(np.where(mask, board, 230).astype(np.float32), mask) == pytest.approx(10, abs=0.1)
+    # Half of one cell is grained: less than half of what is inside.
+    some = np.where(mask & (np.arange(160)[:, None] < 48), board, np.where(mask, 100, 230)).astype(np.float32)
+    assert fine_texture(some, mask) == pytest.approx(0, abs=0.1)
+
+
+@pytest.mark.parametrize("edge", [112, 160, 224, 320, 640])
+@pytest.mark.parametrize("diameter", [0.07, 0.09, 0.15])
+def test_a_flat_patch_has_no_fine_texture_at_any_size(edge, diameter):
+    mask = cells(edge, diameter)
+    assert fine_texture(np.where(mask, 90, 230).astype(np.float32), mask) < 0.5
+
+
+def test_fine_texture_is_the_same_at_every_size_and_in_levels():
+    mask, field = cells(320, 0.15), speckles(320, 4.0)
+    texture = fine_texture(field, mask)
+    twice = cv2.resize(field, (640, 640), interpolation=cv2.INTER_CUBIC)
+    assert fine_texture(twice, cells(640, 0.15)) == pytest.approx(texture, rel=0.05)
+    assert fine_texture(100 + 0.5 * field, mask) == pytest.approx(texture / 2, rel=1e-3)
+
+
+def test_fine_texture_of_what_has_no_inside_is_not_known():
+    line = np.zeros((160, 160), dtype=bool)
+    line[80, 20:140] = True
+    field = np.where(line, 90, 230).astype(np.float32)
+    assert fine_texture(field, line) is None
+    assert fine_texture(field, np.zeros_like(line)) is None

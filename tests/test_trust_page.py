@@ -20,7 +20,8 @@ from leuk_hf.space.trust_story import stories_of
 
 SHIPPED = json.loads((SHIPPED_CHECKPOINT / "results.json").read_text(encoding="utf-8"))
 AUDITED = next(name for name in SHIPPED["audit"] if name != "baselines")
-IDENTITY = SHIPPED["audit"][AUDITED]["identity"]
+# Of the weights and settings that are shipped: figures of others would not be shown.
+IDENTITY = json.loads((SHIPPED_CHECKPOINT / "export.json").read_text(encoding="utf-8"))["identity"]
 
 
 def page(results, language="en"):

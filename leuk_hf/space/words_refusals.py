@@ -19,10 +19,10 @@ SENTENCES = {
             "هیچ لکوسیتی یافت نشد، یا تنها بخش کوچکی از یکی؛ چیزی نیست که رده را نشان دهد."
         ),
         "The image is blurred; focus and take it again.": "تصویر تار است؛ کانون را تنظیم کنید و دوباره بگیرید.",
-        "What looks like leukocytes is flat, without a cell's texture; give a photo that was neither painted over nor"
-        " smoothed.": (
-            "آنچه شبیه لکوسیت است یکنواخت و بی‌بافت است، نه مانند یک سلول؛ عکسی بدهید که نه روی آن نقاشی شده و نه صاف"
-            " شده باشد."
+        "What looks like leukocytes is flat, without the grain of a cell: painted over, smoothed, blurred or too dark;"
+        " give the original photo, or a sharper and brighter one.": (
+            "آنچه شبیه لکوسیت است یکنواخت است و دانه‌بندی یک سلول را ندارد: روی آن رنگ زده شده، هموار شده، تار یا بیش"
+            " از حد تاریک است؛ عکس اصلی یا عکسی واضح‌تر و روشن‌تر بدهید."
         ),
         "The cells are too small: the magnification does not fit, or the image shows more than one field; crop it to"
         " one.": (
