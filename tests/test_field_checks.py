@@ -33,7 +33,7 @@ REAL_LIMITS = RefusalLimits(
     lowest_correlation_length=0.0332,
     lowest_leukocyte_share=0.00576,
     lowest_leukocyte_diameter=0.0407,
-    lowest_leukocyte_texture=0.8,
+    lowest_leukocyte_texture=0.655,  # as shipped: fitted to all training, validation and calibration fields
     highest_leukocyte_diameter=0.2017,
 )
 
