@@ -64,7 +64,10 @@ def _refuses_emptied_fields(rows: dict[str, Any]) -> Iterator[Claim]:
             "refused {figure} ({row}), the least of {number} ways of removing them",
             figure=show(worst["refused"]), row=name, number=str(len(present)),
         ),
-        Sentence("That there are leukocytes wherever it answers: what is left of burst ones can be enough for it."),
+        Sentence(
+            "That there are leukocytes wherever it answers: what is left of burst ones, or painted with their colour"
+            " and grain, can be enough for it."
+        ),
         refuses,
     )  # fmt: skip
 

@@ -67,8 +67,10 @@ SENTENCES = {
         "refused {figure} ({row}), the least of {number} ways of removing them": (
             "ردشده {figure} ({row})، کمترین در میان {number} راه حذف"
         ),
-        "That there are leukocytes wherever it answers: what is left of burst ones can be enough for it.": (
-            "اینکه هرجا پاسخ می‌دهد لکوسیتی هست: بازماندهٔ سلول‌های ترکیده می‌تواند برایش کافی باشد."
+        "That there are leukocytes wherever it answers: what is left of burst ones, or painted with their colour and"
+        " grain, can be enough for it.": (
+            "اینکه هرجا پاسخ می‌دهد لکوسیتی هست: بازماندهٔ سلول‌های ترکیده، یا آنچه با رنگ و دانه‌بندی آن‌ها کشیده شده،"
+            " می‌تواند برایش کافی باشد."
         ),
         "{before}, refused {figure}": "{before}، ردشده {figure}",
         "That it reads in them what a haematologist reads.": ("اینکه در آن‌ها همان را می‌خواند که هماتولوژیست می‌خواند."),
