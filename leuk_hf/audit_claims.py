@@ -65,8 +65,8 @@ def _refuses_emptied_fields(rows: dict[str, Any]) -> Iterator[Claim]:
             figure=show(worst["refused"]), row=name, number=str(len(present)),
         ),
         Sentence(
-            "That there are leukocytes wherever it answers: what is left of burst ones, or painted with their colour"
-            " and grain, can be enough for it."
+            "That there are leukocytes wherever it answers: what is left of some, burst ones among them, or painted"
+            " with their colour and grain, can be enough for it."
         ),
         refuses,
     )  # fmt: skip

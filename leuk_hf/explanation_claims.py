@@ -51,7 +51,10 @@ def explanation_claims(results: dict[str, Any]) -> Iterator[Claim]:
                 shares=_listed(hottest),
             )
         yield Claim(
-            Sentence("Most of its map lies on leukocytes, but not always its hottest place.")
+            Sentence(
+                "Nearly as much of its map lies on leukocytes as its coarse grid allows, but not always its hottest"
+                " place."
+            )
             if beside
             else Sentence("Its map lies on leukocytes, and what it shows matters for the answer.")
             if low >= ON_LEUKOCYTES

@@ -176,7 +176,7 @@ def test_the_hottest_place_of_the_worst_class_counts():
     results = results_of_all_kinds()
     classes = results["explanations"]["test"]["maps"][0]["classes"]
     classes["b"]["pointing"] = figure(0.79)
-    assert "Most of its map lies on leukocytes, but not always its hottest place." in claims_text(results)
+    assert "as its coarse grid allows, but not always its hottest place." in claims_text(results)
     classes["a"]["network_randomised"] = figure(0.05)
     classes["b"]["network_randomised"] = figure(0.7)
     assert "in part given by its architecture" in claims_text(results)

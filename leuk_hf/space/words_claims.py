@@ -67,10 +67,10 @@ SENTENCES = {
         "refused {figure} ({row}), the least of {number} ways of removing them": (
             "ردشده {figure} ({row})، کمترین در میان {number} راه حذف"
         ),
-        "That there are leukocytes wherever it answers: what is left of burst ones, or painted with their colour and"
-        " grain, can be enough for it.": (
-            "اینکه هرجا پاسخ می‌دهد لکوسیتی هست: بازماندهٔ سلول‌های ترکیده، یا آنچه با رنگ و دانه‌بندی آن‌ها کشیده شده،"
-            " می‌تواند برایش کافی باشد."
+        "That there are leukocytes wherever it answers: what is left of some, burst ones among them, or painted with"
+        " their colour and grain, can be enough for it.": (
+            "اینکه هرجا پاسخ می‌دهد لکوسیتی هست: بازماندهٔ برخی، از جمله سلول‌های ترکیده، یا آنچه با رنگ و دانه‌بندی آن‌ها"
+            " کشیده شده، می‌تواند برایش کافی باشد."
         ),
         "{before}, refused {figure}": "{before}، ردشده {figure}",
         "That it reads in them what a haematologist reads.": ("اینکه در آن‌ها همان را می‌خواند که هماتولوژیست می‌خواند."),
@@ -184,8 +184,8 @@ SENTENCES = {
         "Where its map is hot is in part given by its architecture, not by what it has learned.": (
             "جای داغ نقشه‌اش تا اندازه‌ای از ساختار شبکه می‌آید، نه از آموخته‌هایش."
         ),
-        "Most of its map lies on leukocytes, but not always its hottest place.": (
-            "بیشتر نقشه‌اش روی لکوسیت‌هاست، اما داغ‌ترین جایش نه همیشه."
+        "Nearly as much of its map lies on leukocytes as its coarse grid allows, but not always its hottest place.": (
+            "تقریباً به اندازه‌ای که شبکهٔ درشتش اجازه می‌دهد نقشه‌اش روی لکوسیت‌هاست، اما داغ‌ترین جایش نه همیشه."
         ),
         "{before}; the hottest place is on a leukocyte in {shares} of the fields": (
             "{before}؛ داغ‌ترین جا در این سهم از میدان‌ها روی لکوسیت است: {shares}"
