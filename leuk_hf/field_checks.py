@@ -147,15 +147,32 @@ _CHECKS = (
 )  # fmt: skip
 
 
+# Whose reason is not said beside which other's: one cause is told once, by what explains it best.
+_EXPLAINS = {
+    "lowest_contrast": {check.limit for check in _CHECKS[3:]},
+    "smallest_side": {"lowest_sharpness", "lowest_leukocyte_texture"},
+    "lowest_light": {"lowest_sharpness", "lowest_leukocyte_texture"},
+    "lowest_leukocyte_share": {
+        "lowest_leukocyte_texture", "lowest_leukocyte_diameter", "highest_leukocyte_diameter", "highest_cell_size"
+    },
+    "lowest_sharpness": {"lowest_leukocyte_texture"},
+    "lowest_leukocyte_diameter": {"lowest_correlation_length", "lowest_cell_size"},
+    "highest_leukocyte_diameter": {"highest_cell_size"},
+    "lowest_in_distribution_score": {"lowest_leukocyte_texture"},  # a drawing is flat, too
+}  # fmt: skip
+
+
 def refusal_reasons(measures: FieldMeasures, limits: RefusalLimits) -> tuple[Sentence, ...]:
-    """Say why an image is refused: one plain sentence for each limit passed, none if it is answered.
+    """Say why an image is refused: one plain sentence for each cause, none if it is answered.
 
     Args:
         measures: From `measure_input`.
         limits: Of the checkpoint.
     """
-    reasons = (check.sentence(measures) for check in _CHECKS if check.refuses(measures, limits))
-    return tuple(dict.fromkeys(reasons))  # two limits may have one reason
+    passed = passed_limits(measures, limits)
+    explained = {other for limit in passed for other in _EXPLAINS.get(limit, ())}
+    said = (check for check in _CHECKS if check.limit in passed and check.limit not in explained)
+    return tuple(dict.fromkeys(check.sentence(measures) for check in said))  # two limits may have one reason
 
 
 def passed_limits(measures: FieldMeasures, limits: RefusalLimits) -> tuple[str, ...]:

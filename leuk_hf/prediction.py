@@ -176,7 +176,7 @@ def cautions_about(
         image_size: Edge of the square that the network is given.
         refused_for: Refusal limits that the image passes: what their reasons say is not said again.
     """
-    if probabilities.max() < CLOSE_CALL:
+    if probabilities.max() < CLOSE_CALL and not refused_for:
         yield Sentence("No class has even half of the probability: the model cannot tell.")
     width, height = original_size(image)
     size = f"{width}x{height}"
@@ -194,9 +194,11 @@ def cautions_about(
             "The image is small ({size} pixels); it was enlarged to {edge} pixels.", size=size, edge=image_size
         )
     pixels = np.asarray(image.resize((64, 64), Image.Resampling.BOX), dtype=np.int16)
+    if "lowest_contrast" in refused_for:
+        return
     if np.ptp(pixels, axis=2).max() < 12:
         yield Sentence("The image has no colour; the model was trained on stained, coloured smears.")
-    elif pixels.std(axis=(0, 1)).max() < 4 and "lowest_contrast" not in refused_for:
+    elif pixels.std(axis=(0, 1)).max() < 4:
         yield Sentence("The image is nearly uniform; it does not look like a smear field.")
 
 

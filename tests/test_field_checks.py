@@ -182,6 +182,30 @@ def test_two_limits_of_one_reason_give_it_once():
     assert len(refusal_reasons(small, limits)) == 1 and len(passed_limits(small, limits)) == 2
 
 
+@pytest.mark.parametrize(
+    ("spoilt", "words"),
+    [
+        ({"contrast": 0, "sharpness": 0, "leukocyte_share": 0, "in_distribution_score": -9}, ["nearly uniform"]),
+        ({"light": 9, "sharpness": 0, "leukocyte_texture": 0}, ["too dark"]),
+        ({"sharpness": 0, "leukocyte_texture": 0}, ["blurred"]),
+        ({"leukocyte_share": 0, "leukocyte_diameter": 0.01, "leukocyte_texture": 0}, ["No leukocytes"]),
+        ({"leukocyte_share": 0, "correlation_length": 0.01}, ["No leukocytes", "cells are too small"]),
+        ({"leukocyte_diameter": 0.01, "cell_size": 0.01, "correlation_length": 0.01}, ["leukocytes are too small"]),
+        ({"leukocyte_diameter": 0.5, "cell_size": 0.5}, ["leukocytes are too large"]),
+        ({"leukocyte_texture": 0, "in_distribution_score": -9}, ["unlike"]),
+        ({"leukocyte_texture": 0, "leukocyte_diameter": 0.5}, ["flat", "leukocytes are too large"]),
+    ],
+)
+def test_one_cause_is_told_once(spoilt, words):
+    limits = dataclasses.replace(
+        REAL_LIMITS, lowest_cell_size=0.04, highest_cell_size=0.09, lowest_in_distribution_score=-4
+    )
+    reasons = refusal_reasons(changed(**spoilt), limits)
+    assert len(reasons) == len(words), reasons
+    assert all(word in reason for word, reason in zip(words, reasons, strict=True))
+    assert len(passed_limits(changed(**spoilt), limits)) == len(spoilt)  # which count, said or not
+
+
 def test_cell_size_grows_with_the_magnification():
     # Small discs on a plain ground, five of them darker: twice as large, twice the size; both lengths count alike.
     generator = np.random.default_rng(0)
