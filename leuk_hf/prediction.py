@@ -193,9 +193,9 @@ def cautions_about(
         yield Sentence(
             "The image is small ({size} pixels); it was enlarged to {edge} pixels.", size=size, edge=image_size
         )
-    pixels = np.asarray(image.resize((64, 64), Image.Resampling.BOX), dtype=np.int16)
     if "lowest_contrast" in refused_for:
         return
+    pixels = np.asarray(image.resize((64, 64), Image.Resampling.BOX), dtype=np.int16)
     if np.ptp(pixels, axis=2).max() < 12:
         yield Sentence("The image has no colour; the model was trained on stained, coloured smears.")
     elif pixels.std(axis=(0, 1)).max() < 4:

@@ -33,7 +33,7 @@ REAL_LIMITS = RefusalLimits(
     lowest_correlation_length=0.0332,
     lowest_leukocyte_share=0.00576,
     lowest_leukocyte_diameter=0.0407,
-    lowest_leukocyte_texture=0.655,  # as shipped: fitted to all training, validation and calibration fields
+    lowest_leukocyte_texture=0.655,  # fitted to all of its training, validation and calibration fields
     highest_leukocyte_diameter=0.2017,
 )
 
@@ -186,6 +186,8 @@ def test_two_limits_of_one_reason_give_it_once():
     ("spoilt", "words"),
     [
         ({"contrast": 0, "sharpness": 0, "leukocyte_share": 0, "in_distribution_score": -9}, ["nearly uniform"]),
+        ({"contrast": 0, "light": 9, "leukocyte_share": 0}, ["nearly uniform", "too dark"]),
+        ({"contrast": 0, "burnt_out": 1, "sharpness": 0}, ["nearly uniform", "too bright"]),
         ({"light": 9, "sharpness": 0, "leukocyte_texture": 0}, ["too dark"]),
         ({"sharpness": 0, "leukocyte_texture": 0}, ["blurred"]),
         ({"leukocyte_share": 0, "leukocyte_diameter": 0.01, "leukocyte_texture": 0}, ["No leukocytes"]),

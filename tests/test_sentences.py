@@ -147,7 +147,7 @@ def test_bad_files_are_rows_and_a_report_in_persian(bad_files, tiny_model, tmp_p
     errors = [row_in(row, "fa").error for row in run.rows[:-1]]
     assert all(re.search(r"[\u0600-\u06ff]", error) and not english_in(error) for error in errors), errors
     assert all("\u2068" in error for error in errors) and len(set(errors)) == len(errors)
-    assert len(row_in(run.rows[-1], "fa").prediction.reasons) >= 5
+    assert len(row_in(run.rows[-1], "fa").prediction.reasons) >= 6
     report = run.write_report(predictor, "fa").read_text(encoding="utf-8")
     assert not english_in(report), english_in(report)
     assert "بیش از حد تاریک" in report and english_in(run.write_report(predictor, "en").read_text(encoding="utf-8"))
