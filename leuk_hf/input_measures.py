@@ -18,6 +18,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from leuk_hf.blank_frame import frame_share
 from leuk_hf.image_texture import correlation_length, correlation_length_beside, fine_texture, sharpness
 
 _LUMA = np.array((0.299, 0.587, 0.114), dtype=np.float32)  # ITU-R BT.601
@@ -32,7 +33,9 @@ class FieldMeasures:
     Args:
         side: Shorter side of the image as it came, in pixels.
         elongation: Longer over shorter side of the image as it came, at least 1.
+        frame_share: `blank_frame.frame_share`.
         light: 95th percentile of luminance, the level of bright glass, in [0, 255].
+        washed_out: Share of all pixels that are (nearly) white.
         burnt_out: Share of the leukocytes' pixels that are (nearly) white; of all pixels if it is not known where
             leukocytes are.
         contrast: Standard deviation of luminance, in levels.
@@ -50,7 +53,9 @@ class FieldMeasures:
 
     side: int
     elongation: float
+    frame_share: float
     light: float
+    washed_out: float
     burnt_out: float | None
     contrast: float
     sharpness: float
@@ -90,7 +95,9 @@ def measure_input(
     return FieldMeasures(
         side=min(original_size),
         elongation=max(original_size) / min(original_size),
+        frame_share=frame_share(luminance),
         light=float(np.percentile(luminance, 95)),
+        washed_out=float((luminance >= _BURNT_OUT).mean()),
         burnt_out=float((seen >= _BURNT_OUT).mean()) if seen.size else None,
         contrast=float(luminance.std()),
         sharpness=sharpness(luminance, leukocytes),

@@ -26,6 +26,7 @@ REAL = Path(__file__).parent.parent.parent / "shared" / "data"
 # As fitted to 600 training and 290 calibration fields of fold 0 of the grouped split.
 REAL_LIMITS = RefusalLimits(
     largest_elongation=1.6,
+    highest_frame_share=0.1,
     lowest_light=103.1,
     highest_burnt_out=0.405,
     lowest_contrast=5.46,
@@ -40,7 +41,9 @@ REAL_LIMITS = RefusalLimits(
 USUAL = FieldMeasures(
     side=224,
     elongation=1.0,
+    frame_share=0.0,
     light=250.0,
+    washed_out=0.2,
     burnt_out=0.0,
     contrast=30.0,
     sharpness=0.5,
@@ -151,6 +154,7 @@ def test_burnt_out_cells():
     [
         ("smallest_side", 64, 64, "side", 63, "too small (63 pixels at its shorter side)"),
         ("largest_elongation", 1.6, 1.6, "elongation", 2.4, "2.4 times as long as wide"),
+        ("highest_frame_share", 0.1, 0.1, "frame_share", 0.36, "a blank frame, 36 % of its area"),
         ("lowest_contrast", 6, 6, "contrast", 5.9, "nearly uniform"),
         ("lowest_light", 100, 100, "light", 99, "too dark"),
         ("highest_burnt_out", 0.4, 0.4, "burnt_out", 0.41, "too bright"),

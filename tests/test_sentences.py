@@ -39,7 +39,7 @@ REFUSING = RefusalLimits(
     largest_elongation=0.5, lowest_contrast=255, lowest_light=255, highest_burnt_out=-1, lowest_leukocyte_share=1,
     lowest_sharpness=1, lowest_leukocyte_diameter=1, highest_leukocyte_diameter=0, lowest_in_distribution_score=1e9,
     lowest_correlation_length=1, smallest_side=1e9, lowest_cell_size=1, highest_cell_size=0,
-    lowest_leukocyte_texture=255,
+    lowest_leukocyte_texture=255, highest_frame_share=-1,
 )  # fmt: skip
 # Names and titles, which stay as they are.
 NAMES = ("Acute Lymphoblastic Leukemia", *CLASS_NAMES, "DOI", "Grad-CAM")
