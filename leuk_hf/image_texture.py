@@ -93,7 +93,8 @@ def fine_texture(luminance: np.ndarray, leukocytes: np.ndarray) -> float | None:
         leukocytes: bool (H, W).
 
     Returns:
-        In levels, at least 0; None if the leukocytes, without a rim of an eightieth of the edge, have hardly any inside.
+        In levels, at least 0; None if the leukocytes, without a rim of an eightieth of the edge, have hardly any
+        inside.
     """
     small, mask = (
         cv2.resize(values.astype(np.float32), (_TEXTURE_EDGE, _TEXTURE_EDGE), interpolation=cv2.INTER_AREA)

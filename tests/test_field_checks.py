@@ -82,7 +82,8 @@ def test_measures_by_hand():
     assert measures.leukocyte_share == pytest.approx(share)
     assert measures.num_leukocytes == 2
     assert measures.leukocyte_diameter == pytest.approx(21 / 200, abs=0.01)
-    assert measures.burnt_out == 0 and measures.in_distribution_score == -1.5
+    assert measures.burnt_out == measures.washed_out == measures.frame_share == 0
+    assert measures.in_distribution_score == -1.5
 
 
 def test_size_does_not_matter():
@@ -146,7 +147,19 @@ def test_burnt_out_cells():
     mask = discs(200, [(60, 60), (140, 140)], 10)
     field = field_with(mask)
     field[discs(200, [(60, 60)], 10)] = 255
-    assert measure_input(field, mask, (200, 200), 0.0).burnt_out == pytest.approx(0.5)
+    measures = measure_input(field, mask, (200, 200), 0.0)
+    assert measures.burnt_out == pytest.approx(0.5)
+    assert measures.washed_out == pytest.approx(0.5 * mask.mean())
+
+
+def test_a_frame_is_measured():
+    mask = discs(200, [(60, 60), (140, 140)], 10)
+    field = field_with(mask)
+    field += np.random.default_rng(0).integers(0, 20, field.shape, dtype=np.uint8)
+    framed = np.pad(field, ((25, 25), (25, 25), (0, 0)), constant_values=255)
+    measures = measure_input(framed, np.pad(mask, 25), (250, 250), 0.0)
+    assert measures.frame_share == pytest.approx(1 - 0.8**2)
+    assert measure_input(field, mask, (200, 200), 0.0).frame_share == 0
 
 
 @pytest.mark.parametrize(
@@ -193,6 +206,8 @@ def test_two_limits_of_one_reason_give_it_once():
         ({"contrast": 0, "light": 9, "leukocyte_share": 0}, ["nearly uniform", "too dark"]),
         ({"contrast": 0, "burnt_out": 1, "sharpness": 0}, ["nearly uniform", "too bright"]),
         ({"light": 9, "sharpness": 0, "leukocyte_texture": 0}, ["too dark"]),
+        ({"burnt_out": 1, "cell_size": 0.01, "leukocyte_texture": 0}, ["too bright"]),
+        ({"frame_share": 0.4, "cell_size": 0.01, "leukocyte_diameter": 0.01}, ["frame"]),
         ({"sharpness": 0, "leukocyte_texture": 0}, ["blurred"]),
         ({"leukocyte_share": 0, "leukocyte_diameter": 0.01, "leukocyte_texture": 0}, ["No leukocytes"]),
         ({"leukocyte_share": 0, "correlation_length": 0.01}, ["No leukocytes", "cells are too small"]),
@@ -210,6 +225,29 @@ def test_one_cause_is_told_once(spoilt, words):
     assert len(reasons) == len(words), reasons
     assert all(word in reason for word, reason in zip(words, reasons, strict=True))
     assert len(passed_limits(changed(**spoilt), limits)) == len(spoilt)  # which count, said or not
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "words"),
+    [
+        ({"cell_size": 0.01}, ["too bright"]),
+        ({"contrast": 0}, ["nearly uniform", "too bright"]),
+        ({"leukocyte_share": 0, "correlation_length": 0.01}, ["too bright", "No leukocytes"]),
+        ({"in_distribution_score": -9}, ["too bright", "unlike"]),
+        ({"elongation": 3}, ["as long as wide"]),
+        ({"frame_share": 0.6, "cell_size": 0.01}, ["frame"]),
+        ({}, []),
+    ],
+)
+def test_what_is_white_all_over_is_refused_as_too_bright_if_at_all(spoilt, words):
+    limits = dataclasses.replace(REAL_LIMITS, lowest_cell_size=0.04, lowest_in_distribution_score=-4)
+    reasons = refusal_reasons(changed(washed_out=0.9, **spoilt), limits)
+    assert len(reasons) == len(words), reasons
+    assert all(word in reason for word, reason in zip(words, reasons, strict=True))
+    assert "highest_burnt_out" not in passed_limits(changed(washed_out=0.9, **spoilt), limits)
+    assert not any("too bright" in reason for reason in refusal_reasons(changed(washed_out=0.5, **spoilt), limits))
+    unchecked = dataclasses.replace(limits, highest_burnt_out=None)
+    assert not any("too bright" in reason for reason in refusal_reasons(changed(washed_out=0.9, **spoilt), unchecked))
 
 
 def test_cell_size_grows_with_the_magnification():
@@ -309,7 +347,8 @@ def test_copies_in_another_light_set_the_limits_of_size_texture_and_score_alone(
     assert alone.lowest_cell_size == USUAL.cell_size and limits.lowest_cell_size == 0.03
     assert limits.highest_cell_size == alone.highest_cell_size == USUAL.cell_size
     assert limits.lowest_light == alone.lowest_light
-    assert (alone.lowest_leukocyte_texture, limits.lowest_leukocyte_texture) == (USUAL.leukocyte_texture, 2.0)
+    assert alone.lowest_leukocyte_texture == pytest.approx(0.7 * USUAL.leukocyte_texture)
+    assert limits.lowest_leukocyte_texture == pytest.approx(0.7 * 2.0)
     # 4 of the 200 of the calibration part lie below it.
     assert limits.lowest_in_distribution_score == pytest.approx(-145.5)
     few = fit_limits(fields, fields[:1], 0.02, relit=((), smaller[:1]))  # none can be spared
