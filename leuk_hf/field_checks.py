@@ -138,7 +138,7 @@ _CHECKS = (
         "No leukocytes were found, or hardly any of one; there is nothing to tell the class by."), tail=_SHARE_TAIL),
     _Check("lowest_sharpness", "sharpness", True, 0.7, lambda measures: Sentence(
         "The image is blurred; focus and take it again.")),
-    _Check("lowest_leukocyte_texture", "leukocyte_texture", True, 0.7, lambda measures: Sentence(
+    _Check("lowest_leukocyte_texture", "leukocyte_texture", True, 0.85, lambda measures: Sentence(
         "What looks like leukocytes is flat, without the grain of a cell: painted over, smoothed, blurred or too dark;"
         " give the original photo, or a sharper and brighter one."), with_relit=True),
     _Check("lowest_correlation_length", "correlation_length", True, 1, lambda measures: _TOO_SMALL),

@@ -34,7 +34,7 @@ REAL_LIMITS = RefusalLimits(
     lowest_correlation_length=0.0332,
     lowest_leukocyte_share=0.00576,
     lowest_leukocyte_diameter=0.0407,
-    lowest_leukocyte_texture=0.655,  # fitted to all of its training, validation and calibration fields
+    lowest_leukocyte_texture=0.143,  # fitted to all of its training, validation and calibration fields
     highest_leukocyte_diameter=0.2017,
 )
 
@@ -347,8 +347,8 @@ def test_copies_in_another_light_set_the_limits_of_size_texture_and_score_alone(
     assert alone.lowest_cell_size == USUAL.cell_size and limits.lowest_cell_size == 0.03
     assert limits.highest_cell_size == alone.highest_cell_size == USUAL.cell_size
     assert limits.lowest_light == alone.lowest_light
-    assert alone.lowest_leukocyte_texture == pytest.approx(0.7 * USUAL.leukocyte_texture)
-    assert limits.lowest_leukocyte_texture == pytest.approx(0.7 * 2.0)
+    assert alone.lowest_leukocyte_texture == pytest.approx(0.85 * USUAL.leukocyte_texture)
+    assert limits.lowest_leukocyte_texture == pytest.approx(0.85 * 2.0)
     # 4 of the 200 of the calibration part lie below it.
     assert limits.lowest_in_distribution_score == pytest.approx(-145.5)
     few = fit_limits(fields, fields[:1], 0.02, relit=((), smaller[:1]))  # none can be spared
