@@ -7,38 +7,53 @@ from __future__ import annotations
 
 import numpy as np
 
+_ENDS = 0.02  # of a line at either end, which may show an outline drawn around the frame
 _PLAIN = 2.0  # levels of standard deviation: what compression leaves of a line in one tone
-_SAME_TONE = 4.0  # levels between the means of a frame's lines
 _OTHER_TONE = 8.0  # levels between a frame and what is no longer part of it
-# Of the line within a frame. Around 145 validation and calibration fields that were framed in white or grey 0.22 of it
-# at least is of another tone; where too much light left nothing but white at the edge, 0.12 at most: cells come in
-# one by one.
-_STEP = 0.15
+# Of the line within a frame, as far as the other two sides leave it, which count as leaving a quarter at least: where
+# too much light leaves nothing but white along a field's edges, cells come in one by one (experiment log).
+_STEP = 0.2
+_LEFT = 0.25
 
 
 def frame_share(luminance: np.ndarray) -> float:
-    """Tell which share of an image its blank frame takes: lines along its edges in one tone that end all at once.
+    """Tell which share of an image its blank frame takes: lines along its edges in one tone each that end all at once.
 
     Args:
         luminance: (H, W).
 
     Returns:
-        In [0, 1): 0 without a frame.
+        In [0, 1): 0 without a frame, or if nothing else is there.
     """
-    rows = _within(luminance)
-    return 1 - _within(rows.T).size / luminance.size
+    inside = luminance
+    while (within := _within(inside)).size < inside.size:  # a frame may have another one around it
+        inside = within
+    return 1 - inside.size / luminance.size
 
 
-def _within(lines: np.ndarray) -> np.ndarray:
-    first, last = _frame_lines(lines), _frame_lines(lines[::-1])
-    return lines[first : max(first + 1, len(lines) - last)]
+def _within(image: np.ndarray) -> np.ndarray:
+    sides = [image, image[::-1], image.T, image.T[::-1]]  # each from an edge inwards
+    top, bottom, left, right = (_plain_lines(lines) for lines in sides)
+    height, width = image.shape
+    if top == height or left == width:
+        return image
+    rows, columns = slice(top, height - bottom), slice(left, width - right)
+    top, bottom, left, right = (
+        count if _ends_at_once(lines, count, across) else 0
+        for lines, count, across in zip(sides, (top, bottom, left, right), (columns, columns, rows, rows), strict=True)
+    )
+    return image[top : height - bottom, left : width - right]
 
 
-def _frame_lines(lines: np.ndarray) -> int:
-    means = lines.mean(axis=1)
-    blank = (lines.std(axis=1) <= _PLAIN) & (np.abs(means - means[0]) <= _SAME_TONE)
-    count = int(np.argmin(blank))  # 0, too, if all are blank: that is no frame around anything
+def _plain_lines(lines: np.ndarray) -> int:
+    ends = int(_ENDS * lines.shape[1])
+    plain = lines[:, ends : lines.shape[1] - ends].std(axis=1) <= _PLAIN
+    return len(plain) if plain.all() else int(np.argmin(plain))
+
+
+def _ends_at_once(lines: np.ndarray, count: int, across: slice) -> bool:
     if not 0 < count < len(lines) - 1:
-        return 0
-    within = lines[count + 1]  # the line between is of both, as images are reduced
-    return count if (np.abs(within - means[0]) > _OTHER_TONE).mean() >= _STEP else 0
+        return False
+    within = lines[count + 1, across]  # the line between may be of both, as images are reduced
+    differing = np.abs(within - lines[count - 1, across].mean()) > _OTHER_TONE
+    return bool(differing.sum() >= _STEP * max(len(within), _LEFT * lines.shape[1]))

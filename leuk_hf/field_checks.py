@@ -32,7 +32,7 @@ class RefusalLimits:
     Args:
         smallest_side: Of `FieldMeasures.side`; below it there is too little detail.
         largest_elongation: Of `FieldMeasures.elongation`.
-        highest_frame_share: Above it the image shows a field with something around it.
+        highest_frame_share: Above it the image has a blank frame.
         lowest_light: Below it the image is too dark.
         highest_burnt_out: Above it the image is too bright.
         lowest_contrast: Below it the image is nearly uniform.
@@ -111,13 +111,16 @@ _SIZE_TAIL = 0.005
 # calibration fields that were emptied were answered (experiment log).
 _SHARE_TAIL = 0.003
 
-# Share of nearly white pixels above which light is what explains a refusal: 0.51 at most on 145 validation and
-# calibration fields, 0.88 on the brightest twentieth of their copies in another light; refused by any limit when 1.4,
-# 1.6 and 1.8 times as bright were 52, 78 and 119 of them, with more than this 47, 73 and 116.
+# Above this share of nearly white pixels, some on leukocytes among them, light is what explains a refusal: as they
+# are, 145 validation and calibration fields had 0.51 at most; of those refused when 1.4, 1.6 and 1.8 times as bright
+# (52, 78 and 119) 47, 73 and 116 had more (experiment log).
 _WASHED_OUT = 0.85
+_LEAST_BURNT_OUT = 0.01  # of leukocytes, where any are found; drawings on white paper have none
 
 # In the order in which reasons are given: what explains others first. The tolerances are about what training changes
-# fields by (brightness by half, blur, size by a quarter): what the network has learnt to read is not refused.
+# fields by (brightness by half, blur, size by a quarter): what the network has learnt to read is not refused. That of
+# texture is what compression and denoising may take while flat patches stay refused; a frame of a tenth makes cells
+# smaller by a twentieth.
 _CHECKS = (
     _Check("smallest_side", "side", True, 1, lambda measures: Sentence(
         "The image is too small ({side} pixels at its shorter side), its cells have too little detail; give the"
@@ -126,8 +129,8 @@ _CHECKS = (
         "The image is {elongation} times as long as wide, so its cells would be squashed; crop it to one field.",
         elongation=f"{measures.elongation:.1f}")),
     _Check("highest_frame_share", "frame_share", False, 1, lambda measures: Sentence(
-        "The image has a blank frame, {percent} % of its area, so that its cells are shown too small; crop the frame"
-        " off.", percent=f"{100 * measures.frame_share:.0f}"), addend=0.1),
+        "The image has a blank frame ({percent} % of its area), which makes its cells look smaller than they are; crop"
+        " the frame off.", percent=f"{min(99, 100 * measures.frame_share):.0f}"), addend=0.1),
     _Check("lowest_contrast", "contrast", True, 0.4, lambda measures: Sentence(
         "The image is nearly uniform; there is nothing to see.")),
     _Check("lowest_light", "light", True, 0.5, lambda measures: Sentence(
@@ -157,6 +160,7 @@ _CHECKS = (
 )  # fmt: skip
 
 
+# What no light brings about.
 _OF_SIZE_AND_SHAPE = {"smallest_side", "largest_elongation", "highest_frame_share"}
 # What does not hang on whether anything can be told apart in the image.
 _OF_ANY_IMAGE = _OF_SIZE_AND_SHAPE | {"lowest_contrast", "lowest_light", "highest_burnt_out"}
@@ -165,10 +169,12 @@ _EXPLAINS = {
     "lowest_contrast": {check.limit for check in _CHECKS} - _OF_ANY_IMAGE,
     "smallest_side": {"lowest_sharpness", "lowest_leukocyte_texture"},
     "lowest_light": {"lowest_sharpness", "lowest_leukocyte_texture"},
-    "highest_frame_share": {"lowest_correlation_length", "lowest_cell_size", "lowest_leukocyte_diameter"},
+    "highest_frame_share": {
+        "largest_elongation", "lowest_correlation_length", "lowest_cell_size", "lowest_leukocyte_diameter"
+    },
     "highest_burnt_out": {
         "lowest_sharpness", "lowest_leukocyte_texture", "lowest_correlation_length", "lowest_cell_size",
-        "lowest_leukocyte_diameter", "highest_leukocyte_diameter", "highest_cell_size"
+        "lowest_leukocyte_diameter"
     },
     "lowest_leukocyte_share": {
         "lowest_leukocyte_texture", "lowest_leukocyte_diameter", "highest_leukocyte_diameter", "highest_cell_size"
@@ -183,20 +189,25 @@ _EXPLAINS = {
 def refusal_reasons(measures: FieldMeasures, limits: RefusalLimits) -> tuple[Sentence, ...]:
     """Say why an image is refused: one plain sentence for each cause, none if it is answered.
 
-    That it is too bright is also said where hardly anything else than white is left of an image that other limits
-    refuse: it is why they do.
+    That it is too bright is also said, though its limit is not passed, where hardly anything but white is left of an
+    image that other limits than those of size, shape and frame refuse: it is why they do.
 
     Args:
         measures: From `measure_input`.
         limits: Of the checkpoint.
     """
     causes = set(passed_limits(measures, limits))
-    too_much_light = measures.washed_out > _WASHED_OUT and "highest_frame_share" not in causes
-    if too_much_light and limits.highest_burnt_out is not None and causes - _OF_SIZE_AND_SHAPE:
+    of_light = causes - _OF_SIZE_AND_SHAPE and "highest_frame_share" not in causes
+    if of_light and limits.highest_burnt_out is not None and _is_washed_out(measures):
         causes.add("highest_burnt_out")
     explained = {other for limit in causes for other in _EXPLAINS.get(limit, ())}
     said = (check for check in _CHECKS if check.limit in causes - explained)
     return tuple(dict.fromkeys(check.sentence(measures) for check in said))  # two limits may have one reason
+
+
+def _is_washed_out(measures: FieldMeasures) -> bool:
+    on_leukocytes = measures.burnt_out is None or measures.burnt_out >= _LEAST_BURNT_OUT
+    return measures.washed_out > _WASHED_OUT and on_leukocytes
 
 
 def passed_limits(measures: FieldMeasures, limits: RefusalLimits) -> tuple[str, ...]:
@@ -229,11 +240,11 @@ def fit_limits(
     """Set the limits by fields that are known to be usable, so that all checks together refuse few of them.
 
     An input check's limit is what all but a thousandth (of the cells' size: five; of the leukocytes' share: three) of
-    the training and calibration fields keep, moved outwards by what the network learns to bear. The limit of the
-    in-distribution score, which alone tells other images from smears, takes the rest of `share`, by calibration fields
-    and their copies in another light alone: the network knows the training fields by heart. Those copies, and those of
-    training fields, also set the limits of the cells' size and texture: bright light makes cells look smaller, and
-    that is no other size, and little light or focus makes them fainter.
+    the training and calibration fields keep, moved outwards by what an image may differ in and still be read. The
+    limit of the in-distribution score, which alone tells other images from smears, takes the rest of `share`, by
+    calibration fields and their copies in another light alone: the network knows the training fields by heart. Those
+    copies, and those of training fields, also set the limits of the cells' size and texture: bright light makes cells
+    look smaller, and that is no other size, and little light or focus makes them fainter.
     `smallest_side` is `SMALLEST_SIDE` unless fields are smaller, and `largest_elongation` is not fitted: the training
     fields are squares of 224 pixels.
 
@@ -287,7 +298,10 @@ def limits_from(settings: dict[str, Any]) -> RefusalLimits:
     known = {field.name for field in dataclasses.fields(RefusalLimits)}
     if not isinstance(settings, dict) or set(settings) != known:
         differing = sorted(known ^ set(settings if isinstance(settings, dict) else ()))
-        raise ValueError(f"missing or unknown refusal limits: {', '.join(differing)}")
+        raise ValueError(
+            f"missing or unknown refusal limits: {', '.join(differing)}; calibrate the checkpoint again, or mend its"
+            " config: null leaves a limit unchecked"
+        )
     limits = RefusalLimits(**settings)
     for measure in ("leukocyte_diameter", "cell_size"):
         lowest, highest = getattr(limits, f"lowest_{measure}"), getattr(limits, f"highest_{measure}")

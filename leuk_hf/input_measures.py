@@ -33,9 +33,9 @@ class FieldMeasures:
     Args:
         side: Shorter side of the image as it came, in pixels.
         elongation: Longer over shorter side of the image as it came, at least 1.
-        frame_share: `blank_frame.frame_share`.
+        frame_share: `blank_frame.frame_share`, in [0, 1).
         light: 95th percentile of luminance, the level of bright glass, in [0, 255].
-        washed_out: Share of all pixels that are (nearly) white.
+        washed_out: Share of all pixels that are (nearly) white, in [0, 1].
         burnt_out: Share of the leukocytes' pixels that are (nearly) white; of all pixels if it is not known where
             leukocytes are.
         contrast: Standard deviation of luminance, in levels.

@@ -180,10 +180,11 @@ def cautions_about(
         yield Sentence("No class has even half of the probability: the model cannot tell.")
     width, height = original_size(image)
     size = f"{width}x{height}"
+    framed = "highest_frame_share" in refused_for  # the field within a frame has another shape
     if max(width, height) > 1.6 * min(width, height):
-        if "largest_elongation" not in refused_for:
+        if not framed and "largest_elongation" not in refused_for:
             yield Sentence("The image is {size} pixels; squashed to a square, its cells are distorted.", size=size)
-    elif height > _TALLEST * width:
+    elif height > _TALLEST * width and not framed:
         yield Sentence(
             "The image is taller than wide ({size} pixels), photos of fields are wider than tall: squashed to a"
             " square, its cells get another shape. Turn it by a quarter.",

@@ -167,7 +167,7 @@ def test_a_frame_is_measured():
     [
         ("smallest_side", 64, 64, "side", 63, "too small (63 pixels at its shorter side)"),
         ("largest_elongation", 1.6, 1.6, "elongation", 2.4, "2.4 times as long as wide"),
-        ("highest_frame_share", 0.1, 0.1, "frame_share", 0.36, "a blank frame, 36 % of its area"),
+        ("highest_frame_share", 0.1, 0.1, "frame_share", 0.36, "a blank frame (36 % of its area)"),
         ("lowest_contrast", 6, 6, "contrast", 5.9, "nearly uniform"),
         ("lowest_light", 100, 100, "light", 99, "too dark"),
         ("highest_burnt_out", 0.4, 0.4, "burnt_out", 0.41, "too bright"),
@@ -207,7 +207,8 @@ def test_two_limits_of_one_reason_give_it_once():
         ({"contrast": 0, "burnt_out": 1, "sharpness": 0}, ["nearly uniform", "too bright"]),
         ({"light": 9, "sharpness": 0, "leukocyte_texture": 0}, ["too dark"]),
         ({"burnt_out": 1, "cell_size": 0.01, "leukocyte_texture": 0}, ["too bright"]),
-        ({"frame_share": 0.4, "cell_size": 0.01, "leukocyte_diameter": 0.01}, ["frame"]),
+        ({"frame_share": 0.4, "cell_size": 0.01, "leukocyte_diameter": 0.01, "elongation": 2}, ["frame"]),
+        ({"frame_share": 0.4, "cell_size": 0.5}, ["frame", "cells are too large"]),
         ({"sharpness": 0, "leukocyte_texture": 0}, ["blurred"]),
         ({"leukocyte_share": 0, "leukocyte_diameter": 0.01, "leukocyte_texture": 0}, ["No leukocytes"]),
         ({"leukocyte_share": 0, "correlation_length": 0.01}, ["No leukocytes", "cells are too small"]),
@@ -235,19 +236,28 @@ def test_one_cause_is_told_once(spoilt, words):
         ({"leukocyte_share": 0, "correlation_length": 0.01}, ["too bright", "No leukocytes"]),
         ({"in_distribution_score": -9}, ["too bright", "unlike"]),
         ({"elongation": 3}, ["as long as wide"]),
+        ({"cell_size": 0.5}, ["too bright", "cells are too large"]),
         ({"frame_share": 0.6, "cell_size": 0.01}, ["frame"]),
         ({}, []),
     ],
 )
 def test_what_is_white_all_over_is_refused_as_too_bright_if_at_all(spoilt, words):
-    limits = dataclasses.replace(REAL_LIMITS, lowest_cell_size=0.04, lowest_in_distribution_score=-4)
-    reasons = refusal_reasons(changed(washed_out=0.9, **spoilt), limits)
+    limits = dataclasses.replace(
+        REAL_LIMITS, lowest_cell_size=0.04, highest_cell_size=0.09, lowest_in_distribution_score=-4
+    )
+    white = changed(washed_out=0.86, burnt_out=0.01, **spoilt)
+    reasons = refusal_reasons(white, limits)
     assert len(reasons) == len(words), reasons
     assert all(word in reason for word, reason in zip(words, reasons, strict=True))
-    assert "highest_burnt_out" not in passed_limits(changed(washed_out=0.9, **spoilt), limits)
-    assert not any("too bright" in reason for reason in refusal_reasons(changed(washed_out=0.5, **spoilt), limits))
-    unchecked = dataclasses.replace(limits, highest_burnt_out=None)
-    assert not any("too bright" in reason for reason in refusal_reasons(changed(washed_out=0.9, **spoilt), unchecked))
+    assert "highest_burnt_out" not in passed_limits(white, limits)
+
+    def is_told(measures, by):
+        return any("too bright" in reason for reason in refusal_reasons(measures, by))
+
+    for other in ({"washed_out": 0.84}, {"burnt_out": 0.005}):  # a drawing on white is not burnt out where it is drawn
+        assert not is_told(dataclasses.replace(white, **other), limits)
+    assert not is_told(white, dataclasses.replace(limits, highest_burnt_out=None))
+    assert is_told(dataclasses.replace(white, burnt_out=None), limits) == is_told(white, limits)  # nothing found
 
 
 def test_cell_size_grows_with_the_magnification():
@@ -280,7 +290,7 @@ def test_what_cannot_be_told_is_not_refused():
 def test_limits_go_through_a_config():
     limits = RefusalLimits(lowest_light=100.0, lowest_sharpness=0.2)
     assert limits_from(dataclasses.asdict(limits)) == limits
-    with pytest.raises(ValueError, match="missing or unknown refusal limits: lowest_light"):
+    with pytest.raises(ValueError, match="missing or unknown refusal limits: lowest_light; calibrate the checkpoint"):
         limits_from({name: value for name, value in dataclasses.asdict(limits).items() if name != "lowest_light"})
     with pytest.raises(ValueError, match="missing or unknown refusal limits"):
         limits_from(None)
@@ -320,6 +330,7 @@ def test_fitted_limits_refuse_no_more_than_asked():
     kept = sorted(each.light for each in (*training, *calibration))[1]  # a thousandth of 1200, rounded down
     assert limits.lowest_light == pytest.approx(0.5 * kept)
     assert limits.largest_elongation == 1.6 and limits.smallest_side == 64
+    assert limits.highest_frame_share == 0.1  # none has a frame
 
 
 def test_the_limit_of_leukocytes_is_what_all_but_three_thousandths_show():

@@ -6,7 +6,7 @@ import threading
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
 from leuk_hf import LeukDenseNet, Prediction, load_predictor, predict
 from leuk_hf.backends import as_predictor
@@ -121,11 +121,13 @@ def test_cautions(tiny_model, smear):
 
 
 def test_a_refusal_is_not_said_again_as_a_caution(tiny_model, smear):
-    limits = RefusalLimits(largest_elongation=1.6, smallest_side=64, lowest_contrast=6)
+    limits = RefusalLimits(largest_elongation=1.6, highest_frame_share=0.1, smallest_side=64, lowest_contrast=6)
     strict = LeukDenseNet(**{**tiny_model.settings, "refusal_limits": limits})
     for image, words in (
         (smear.resize((200, 90)), "times as long as wide"),
         (smear.resize((90, 200)), "times as long as wide"),
+        (ImageOps.expand(smear, (0, 40)), "a blank frame"),
+        (ImageOps.expand(smear, (90, 0)), "a blank frame"),
         (smear.resize((20, 20)), "too small (20 pixels"),
         (Image.new("RGB", (96, 96), (200, 100, 100)), "nearly uniform; there is nothing to see"),
     ):

@@ -134,7 +134,10 @@ def _png():
 
 
 def test_bad_files_are_rows_and_a_report_in_persian(bad_files, tiny_model, tmp_path):
-    tiny_model.refusal_limits = dataclasses.replace(REFUSING, lowest_contrast=None)  # it would explain all others
+    explaining = ("lowest_contrast", "highest_burnt_out", "highest_frame_share", "lowest_leukocyte_share")
+    tiny_model.refusal_limits = dataclasses.replace(
+        REFUSING, **dict.fromkeys(explaining)
+    )  # most of the others' causes
     predictor = as_predictor(tiny_model)
     FIELD.save(tmp_path / "field.png")
     given = [Upload(path, f"{number}.png") for number, path in enumerate([*bad_files, tmp_path / "field.png"])]
