@@ -83,6 +83,9 @@ def test_white_is_no_frame_where_cells_come_in_one_by_one():
         for row, column in generator.integers(20, 172, (9, 2)):
             image[row : row + 9, column : column + 9] = 90
         assert frame_share(image) == 0
+    image[:] = 255
+    image[80:89, 60:69] = 90  # one is left
+    assert frame_share(image) == 0
     image[20:180, 20:180] = 90
     assert frame_share(image) == pytest.approx(1 - 0.8**2)
 

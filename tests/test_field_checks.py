@@ -209,6 +209,7 @@ def test_two_limits_of_one_reason_give_it_once():
         ({"burnt_out": 1, "cell_size": 0.01, "leukocyte_texture": 0}, ["too bright"]),
         ({"frame_share": 0.4, "cell_size": 0.01, "leukocyte_diameter": 0.01, "elongation": 2}, ["frame"]),
         ({"frame_share": 0.4, "cell_size": 0.5}, ["frame", "cells are too large"]),
+        ({"frame_share": 0.4, "contrast": 0, "sharpness": 0}, ["frame", "nearly uniform"]),
         ({"sharpness": 0, "leukocyte_texture": 0}, ["blurred"]),
         ({"leukocyte_share": 0, "leukocyte_diameter": 0.01, "leukocyte_texture": 0}, ["No leukocytes"]),
         ({"leukocyte_share": 0, "correlation_length": 0.01}, ["No leukocytes", "cells are too small"]),

@@ -102,8 +102,8 @@ def test_fine_texture_by_hand():
     board = np.where(np.indices((160, 160)).sum(axis=0) % 2, 110, 90)
     expected = 10 * (1 - left**2)
     assert fine_texture(np.where(mask, board, 230).astype(np.float32), mask) == pytest.approx(expected, abs=0.05)
-    # It is the lower quarter: of discs around rows 48 and 120, 0.38 and then 0.12 of the inside lie above these rows.
-    for row, texture in ((51, 0), (42, expected)):
+    # It is the lower quarter: of what is inside, 0.35 and then 0.18 lie above these rows.
+    for row, texture in ((51, 0), (46, expected)):
         flat_above = np.where(np.arange(160)[:, None] < row, 100, board)
         field = np.where(mask, flat_above, 230).astype(np.float32)
         assert fine_texture(field, cells(160, 0.15)) == pytest.approx(texture, abs=0.05), row

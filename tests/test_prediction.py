@@ -126,13 +126,16 @@ def test_a_refusal_is_not_said_again_as_a_caution(tiny_model, smear):
     for image, words in (
         (smear.resize((200, 90)), "times as long as wide"),
         (smear.resize((90, 200)), "times as long as wide"),
-        (ImageOps.expand(smear, (0, 40)), "a blank frame"),
+        (ImageOps.expand(smear, (0, 20)), "a blank frame"),
         (ImageOps.expand(smear, (90, 0)), "a blank frame"),
         (smear.resize((20, 20)), "too small (20 pixels"),
         (Image.new("RGB", (96, 96), (200, 100, 100)), "nearly uniform; there is nothing to see"),
     ):
         (refusal,) = predict(strict, image)[0].reasons
         assert words in refusal
+    framing = LeukDenseNet(**{**tiny_model.settings, "refusal_limits": RefusalLimits(highest_frame_share=0.1)})
+    (refusal,) = predict(framing, ImageOps.expand(smear, (90, 0)))[0].reasons
+    assert "a blank frame" in refusal
 
 
 def test_conformal_quantiles_make_the_set(tiny_model, smear):
