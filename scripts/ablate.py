@@ -1,6 +1,7 @@
 """Change one ingredient of the recipe `default` at a time and see what it is worth; resumable, several runs at a time.
 
 python scripts/ablate.py --source leukemia --split acquisition_reference.csv --groups groups.csv --jobs 2
+
 python scripts/ablate.py --source leukemia --split acquisition_reference.csv --groups groups.csv --only CLAHE
 
 Stopped or killed, the same command goes on where it was; what is finished is not run again (`--restart` does).

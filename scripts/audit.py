@@ -1,6 +1,7 @@
 """Question a classifier with changed fields: does it read leukocytes? Writes audit.md, audit.png and results.json.
 
 python scripts/audit.py leukemia/Original --split leuk_hf/checkpoint/split.csv
+
 python scripts/audit.py my_slides --classifier my_model.py:classify
 """
 

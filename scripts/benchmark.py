@@ -1,7 +1,9 @@
 """Measure how fast leuk_hf is on this machine, beside what people use else, and whether its backends agree.
 
 python scripts/benchmark.py                                        # everything, on synthetic smears
+
 python scripts/benchmark.py --source leukemia/Original --results leuk_hf/checkpoint/results.json
+
 python scripts/benchmark.py --sections inference --rounds 50       # one table again; the others stay
 
 Ratios are taken within interleaved rounds, so that other work on the machine falls on all variants alike; yet the

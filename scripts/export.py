@@ -1,6 +1,7 @@
 """Export a checkpoint to ONNX and OpenVINO, with the maps of all classes in the graph.
 
 python scripts/export.py --output exported            # the shipped checkpoint
+
 python scripts/export.py --model runs/mine/checkpoint --output runs/mine/checkpoint     # beside the weights
 
 The folder loads by `leuk_hf.load_predictor(folder)`, needs neither torch nor timm then, and can be uploaded to the

@@ -1,6 +1,7 @@
 """Ask a running demo from many clients at once, for a while, and print what came back and what memory it took.
 
 python scripts/load_test.py http://127.0.0.1:7860 --pid 4711
+
 python scripts/load_test.py http://127.0.0.1:7860 --fields folder/*.jpg --clients 20 --seconds 30
 
 The clients ask about several fields in turn, and every answer is compared with what a single client was told about

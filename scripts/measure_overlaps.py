@@ -1,7 +1,9 @@
 """Measure how well overlapping fields are found: on windows with known shifts, and on real pairs judged by eye.
 
 python scripts/measure_overlaps.py --canvases 200                                  # windows of synthetic scenes
+
 python scripts/measure_overlaps.py --source leukemia/Original --canvases 200       # windows of real fields
+
 python scripts/measure_overlaps.py --source leukemia/Original --reference tests/reference/overlaps.csv
 """
 

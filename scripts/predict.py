@@ -1,6 +1,7 @@
 """Classify images: a table on screen, CSV, JSONL, overlays.
 
 python scripts/predict.py field.jpg "more/*.png" folder/ --jsonl predictions.jsonl --overlays overlays/
+
 find fields -name "*.jpg" | python scripts/predict.py - --jsonl -
 
 A file that cannot be used is reported in its own row; the exit code is 1 if there was any, else 0. With --jsonl FILE

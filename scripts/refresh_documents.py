@@ -3,6 +3,7 @@
 To be run after an audit, for one; `scripts/release_checkpoint.py` does it by itself.
 
 python scripts/refresh_documents.py
+
 python scripts/refresh_documents.py --plain results/plain/results.json    # another checkpoint's figures beside them
 """
 

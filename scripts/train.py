@@ -1,6 +1,7 @@
 """Train or fine-tune a classifier of smear fields.
 
 accelerate launch scripts/train.py --recipe plain --source leukemia --output runs/plain
+
 accelerate launch scripts/train.py --smoke
 
 Several processes: `accelerate launch --multi_gpu` on GPUs; on CPUs `ACCELERATE_USE_CPU=true torchrun
