@@ -129,8 +129,8 @@ _CHECKS = (
         "The image is {elongation} times as long as wide, so its cells would be squashed; crop it to one field.",
         elongation=f"{measures.elongation:.1f}")),
     _Check("highest_frame_share", "frame_share", False, 1, lambda measures: Sentence(
-        "The image has a blank frame ({percent} % of its area), which makes its cells look smaller than they are; crop"
-        " the frame off.", percent=f"{min(99, 100 * measures.frame_share):.0f}"), addend=0.1),
+        "The image has a blank frame (at least {percent} % of its area), which makes its cells look smaller than they"
+        " are; crop the frame off.", percent=f"{min(99, 100 * measures.frame_share):.0f}"), addend=0.1),
     _Check("lowest_contrast", "contrast", True, 0.4, lambda measures: Sentence(
         "The image is nearly uniform; there is nothing to see.")),
     _Check("lowest_light", "light", True, 0.5, lambda measures: Sentence(
@@ -169,12 +169,10 @@ _EXPLAINS = {
     "lowest_contrast": {check.limit for check in _CHECKS} - _OF_ANY_IMAGE,
     "smallest_side": {"lowest_sharpness", "lowest_leukocyte_texture"},
     "lowest_light": {"lowest_sharpness", "lowest_leukocyte_texture"},
-    "highest_frame_share": {
-        "largest_elongation", "lowest_correlation_length", "lowest_cell_size", "lowest_leukocyte_diameter"
-    },
+    "highest_frame_share": {check.limit for check in _CHECKS} - {"smallest_side", "highest_frame_share"},
     "highest_burnt_out": {
         "lowest_sharpness", "lowest_leukocyte_texture", "lowest_correlation_length", "lowest_cell_size",
-        "lowest_leukocyte_diameter"
+        "lowest_leukocyte_diameter", "highest_cell_size"
     },
     "lowest_leukocyte_share": {
         "lowest_leukocyte_texture", "lowest_leukocyte_diameter", "highest_leukocyte_diameter", "highest_cell_size"
@@ -190,7 +188,8 @@ def refusal_reasons(measures: FieldMeasures, limits: RefusalLimits) -> tuple[Sen
     """Say why an image is refused: one plain sentence for each cause, none if it is answered.
 
     That it is too bright is also said, though its limit is not passed, where hardly anything but white is left of an
-    image that other limits than those of size, shape and frame refuse: it is why they do.
+    image that other limits than those of size, shape and frame refuse: it is why they do. Of a frame nothing but it is
+    told, as without it the image may be another.
 
     Args:
         measures: From `measure_input`.
@@ -200,6 +199,8 @@ def refusal_reasons(measures: FieldMeasures, limits: RefusalLimits) -> tuple[Sen
     of_light = causes - _OF_SIZE_AND_SHAPE and "highest_frame_share" not in causes
     if of_light and limits.highest_burnt_out is not None and _is_washed_out(measures):
         causes.add("highest_burnt_out")
+    if "highest_burnt_out" in causes and measures.leukocyte_share:
+        causes.discard("lowest_contrast")  # there is something to see
     explained = {other for limit in causes for other in _EXPLAINS.get(limit, ())}
     said = (check for check in _CHECKS if check.limit in causes - explained)
     return tuple(dict.fromkeys(check.sentence(measures) for check in said))  # two limits may have one reason

@@ -10,10 +10,10 @@ SENTENCES = {
             "درازای تصویر {elongation} برابر پهنای آن است و سلول‌ها فشرده می‌شوند؛ تصویر را برش دهید تا تنها یک میدان"
             " بماند."
         ),
-        "The image has a blank frame ({percent} % of its area), which makes its cells look smaller than they are; crop"
-        " the frame off.": (
-            "تصویر حاشیه‌ای خالی دارد ({percent} % از مساحت تصویر) که سلول‌ها را کوچک‌تر از آنچه هستند نشان می‌دهد؛ حاشیه"
-            " را برش دهید."
+        "The image has a blank frame (at least {percent} % of its area), which makes its cells look smaller than they"
+        " are; crop the frame off.": (
+            "تصویر حاشیه‌ای خالی دارد (دست‌کم {percent} % از مساحت تصویر) که سلول‌ها را کوچک‌تر از آنچه هستند نشان"
+            " می‌دهد؛ حاشیه را برش دهید."
         ),
         "The image is nearly uniform; there is nothing to see.": "تصویر تقریباً یکدست است؛ چیزی برای دیدن نیست.",
         "The image is too dark; take it with more light.": "تصویر بیش از حد تاریک است؛ با نور بیشتر بگیرید.",
