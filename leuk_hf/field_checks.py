@@ -113,7 +113,7 @@ _SHARE_TAIL = 0.003
 
 # Above this share of nearly white pixels, some on leukocytes among them, light is what explains a refusal: as they
 # are, 145 validation and calibration fields had 0.51 at most; of those refused when 1.4, 1.6 and 1.8 times as bright
-# (52, 78 and 119) 47, 73 and 116 had more (experiment log).
+# (52, 78 and 119) 47, 72 and 116 had both (experiment log).
 _WASHED_OUT = 0.85
 _LEAST_BURNT_OUT = 0.01  # of leukocytes, where any are found; drawings on white paper have none
 
