@@ -23,8 +23,9 @@ from leuk_hf import export_record, metrics
 from leuk_hf.calibration import fit_bias, fit_temperature
 from leuk_hf.conformal import COVERAGE, fit_quantiles
 from leuk_hf.errors import DataError
-from leuk_hf.field_checks import RefusalLimits, fit_limits, refused_share
+from leuk_hf.field_checks import RefusalLimits, refused_share
 from leuk_hf.in_distribution import DEFAULT_DIMS, InDistribution, fit_in_distribution
+from leuk_hf.limit_fitting import fit_limits
 from leuk_hf.model import LeukDenseNet
 from leuk_hf.orientations import check_field_orientations
 from leuk_hf.prediction import softmax

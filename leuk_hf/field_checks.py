@@ -16,12 +16,6 @@ import numpy as np
 from leuk_hf.input_measures import FieldMeasures
 from leuk_hf.sentence import Sentence
 
-# Longer over shorter side; cameras at microscopes have 1 to 1.5. The data set's square fields were some 4:3 before
-# they were squashed (their leukocytes are about 0.8 times as wide as tall), so that a photo of 4:3 fits best.
-LARGEST_ELONGATION = 1.6
-# Pixels. Of 100 validation and calibration fields reduced to 64 pixels and enlarged again 96 were told right, as they
-# are 98, at 48 pixels 92, at 32 pixels 86.
-SMALLEST_SIDE = 64
 _TAIL = 0.001  # of usable fields; an input check's limit starts from what the others keep
 
 
@@ -74,17 +68,31 @@ class RefusalLimits:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Check:
+class Check:
+    """One measure, the limit it is compared with, and how that is fitted.
+
+    Args:
+        limit: Of `RefusalLimits`.
+        measure: Of `FieldMeasures`.
+        is_lowest: Whether what lies below the limit is refused, else above.
+        tolerance: What a measure may be multiplied by beyond the usable fields' own range.
+        sentence: Says why an image beyond the limit is refused.
+        addend: What may be added to it.
+        tail: Share of usable fields that the limit leaves beyond it before both.
+        with_relit: Whether the usable fields' copies in another light count, too.
+    """
+
     limit: str
     measure: str
     is_lowest: bool
-    tolerance: float  # what a measure may be multiplied by beyond the usable fields' own range
+    tolerance: float
     sentence: Callable[[FieldMeasures], Sentence]
-    addend: float = 0.0  # and what may be added to it
+    addend: float = 0.0
     tail: float = _TAIL
-    with_relit: bool = False  # whether the usable fields' copies in another light count, too
+    with_relit: bool = False
 
     def refuses(self, measures: FieldMeasures, limits: RefusalLimits) -> bool:
+        """Tell whether an image is beyond the limit; not if either is None."""
         value, limit = getattr(measures, self.measure), getattr(limits, self.limit)
         if value is None or limit is None:
             return False
@@ -121,41 +129,41 @@ _LEAST_BURNT_OUT = 0.01  # of leukocytes, where any are found; drawings on white
 # fields by (brightness by half, blur, size by a quarter): what the network has learnt to read is not refused. That of
 # texture is what compression and denoising may take while flat patches stay refused; a frame of a tenth makes cells
 # smaller by a twentieth.
-_CHECKS = (
-    _Check("smallest_side", "side", True, 1, lambda measures: Sentence(
+CHECKS = (
+    Check("smallest_side", "side", True, 1, lambda measures: Sentence(
         "The image is too small ({side} pixels at its shorter side), its cells have too little detail; give the"
         " original, not a reduced copy.", side=str(measures.side))),
-    _Check("largest_elongation", "elongation", False, 1, lambda measures: Sentence(
+    Check("largest_elongation", "elongation", False, 1, lambda measures: Sentence(
         "The image is {elongation} times as long as wide, so its cells would be squashed; crop it to one field.",
         elongation=f"{measures.elongation:.1f}")),
-    _Check("highest_frame_share", "frame_share", False, 1, lambda measures: Sentence(
+    Check("highest_frame_share", "frame_share", False, 1, lambda measures: Sentence(
         "The image has a blank frame (at least {percent} % of its area), which makes its cells look smaller than they"
         " are; crop the frame off.", percent=f"{min(99, 100 * measures.frame_share):.0f}"), addend=0.1),
-    _Check("lowest_contrast", "contrast", True, 0.4, lambda measures: Sentence(
+    Check("lowest_contrast", "contrast", True, 0.4, lambda measures: Sentence(
         "The image is nearly uniform; there is nothing to see.")),
-    _Check("lowest_light", "light", True, 0.5, lambda measures: Sentence(
+    Check("lowest_light", "light", True, 0.5, lambda measures: Sentence(
         "The image is too dark; take it with more light.")),
-    _Check("highest_burnt_out", "burnt_out", False, 1, lambda measures: Sentence(
+    Check("highest_burnt_out", "burnt_out", False, 1, lambda measures: Sentence(
         "The image is too bright, its cells are washed out; take it with less light."), addend=0.4),
-    _Check("lowest_leukocyte_share", "leukocyte_share", True, 1, lambda measures: Sentence(
+    Check("lowest_leukocyte_share", "leukocyte_share", True, 1, lambda measures: Sentence(
         "No leukocytes were found, or hardly any of one; there is nothing to tell the class by."), tail=_SHARE_TAIL),
-    _Check("lowest_sharpness", "sharpness", True, 0.7, lambda measures: Sentence(
+    Check("lowest_sharpness", "sharpness", True, 0.7, lambda measures: Sentence(
         "The image is blurred; focus and take it again.")),
-    _Check("lowest_leukocyte_texture", "leukocyte_texture", True, 0.85, lambda measures: Sentence(
+    Check("lowest_leukocyte_texture", "leukocyte_texture", True, 0.85, lambda measures: Sentence(
         "What looks like leukocytes is flat, without the grain of a cell: painted over, smoothed, blurred or too dark;"
         " give the original photo, or a sharper and brighter one."), with_relit=True),
-    _Check("lowest_correlation_length", "correlation_length", True, 1, lambda measures: _TOO_SMALL),
-    _Check("lowest_cell_size", "cell_size", True, 1, lambda measures: _TOO_SMALL, tail=_SIZE_TAIL, with_relit=True),
-    _Check("lowest_leukocyte_diameter", "leukocyte_diameter", True, 0.8, lambda measures: Sentence(
+    Check("lowest_correlation_length", "correlation_length", True, 1, lambda measures: _TOO_SMALL),
+    Check("lowest_cell_size", "cell_size", True, 1, lambda measures: _TOO_SMALL, tail=_SIZE_TAIL, with_relit=True),
+    Check("lowest_leukocyte_diameter", "leukocyte_diameter", True, 0.8, lambda measures: Sentence(
         "The leukocytes are too small ({extent}): the magnification does not fit, or the image shows more than one"
         " field; crop it to one.", extent=_extent(measures))),
-    _Check("highest_leukocyte_diameter", "leukocyte_diameter", False, 1.25, lambda measures: Sentence(
+    Check("highest_leukocyte_diameter", "leukocyte_diameter", False, 1.25, lambda measures: Sentence(
         "The leukocytes are too large ({extent}): the magnification does not fit; take a whole field.",
         extent=_extent(measures))),
-    _Check("highest_cell_size", "cell_size", False, 1, lambda measures: Sentence(
+    Check("highest_cell_size", "cell_size", False, 1, lambda measures: Sentence(
         "The cells are too large: the magnification does not fit; take a whole field."), tail=_SIZE_TAIL,
         with_relit=True),
-    _Check("lowest_in_distribution_score", "in_distribution_score", True, 1, lambda measures: Sentence(
+    Check("lowest_in_distribution_score", "in_distribution_score", True, 1, lambda measures: Sentence(
         "The image is unlike the blood-smear fields that the model was trained on.")),
 )  # fmt: skip
 
@@ -166,10 +174,10 @@ _OF_SIZE_AND_SHAPE = {"smallest_side", "largest_elongation", "highest_frame_shar
 _OF_ANY_IMAGE = _OF_SIZE_AND_SHAPE | {"lowest_contrast", "lowest_light", "highest_burnt_out"}
 # Whose reason is not said beside which other's: one cause is told once, by what explains it best.
 _EXPLAINS = {
-    "lowest_contrast": {check.limit for check in _CHECKS} - _OF_ANY_IMAGE,
+    "lowest_contrast": {check.limit for check in CHECKS} - _OF_ANY_IMAGE,
     "smallest_side": {"lowest_sharpness", "lowest_leukocyte_texture"},
     "lowest_light": {"lowest_sharpness", "lowest_leukocyte_texture"},
-    "highest_frame_share": {check.limit for check in _CHECKS} - {"smallest_side", "highest_frame_share"},
+    "highest_frame_share": {check.limit for check in CHECKS} - {"smallest_side", "highest_frame_share"},
     "highest_burnt_out": {
         "lowest_sharpness", "lowest_leukocyte_texture", "lowest_correlation_length", "lowest_cell_size",
         "lowest_leukocyte_diameter", "highest_cell_size"
@@ -202,7 +210,7 @@ def refusal_reasons(measures: FieldMeasures, limits: RefusalLimits) -> tuple[Sen
     if "highest_burnt_out" in causes and measures.leukocyte_share:
         causes.discard("lowest_contrast")  # there is something to see
     explained = {other for limit in causes for other in _EXPLAINS.get(limit, ())}
-    said = (check for check in _CHECKS if check.limit in causes - explained)
+    said = (check for check in CHECKS if check.limit in causes - explained)
     return tuple(dict.fromkeys(check.sentence(measures) for check in said))  # two limits may have one reason
 
 
@@ -213,7 +221,7 @@ def _is_washed_out(measures: FieldMeasures) -> bool:
 
 def passed_limits(measures: FieldMeasures, limits: RefusalLimits) -> tuple[str, ...]:
     """Name the limits that an image passes, in the order of their reasons."""
-    return tuple(check.limit for check in _CHECKS if check.refuses(measures, limits))
+    return tuple(check.limit for check in CHECKS if check.refuses(measures, limits))
 
 
 def near_limit(measures: FieldMeasures, limits: RefusalLimits, margin: float) -> bool:
@@ -224,62 +232,11 @@ def near_limit(measures: FieldMeasures, limits: RefusalLimits, margin: float) ->
         limits: Of the checkpoint.
         margin: Share of the limit's size.
     """
-    for check in _CHECKS:
+    for check in CHECKS:
         value, limit = getattr(measures, check.measure), getattr(limits, check.limit)
         if value is not None and limit is not None and abs(value - limit) <= margin * max(abs(limit), 1e-9):
             return True
     return False
-
-
-def fit_limits(
-    training: Sequence[FieldMeasures],
-    calibration: Sequence[FieldMeasures],
-    share: float = 0.02,
-    *,
-    relit: tuple[Sequence[FieldMeasures], Sequence[FieldMeasures]] = ((), ()),
-) -> RefusalLimits:
-    """Set the limits by fields that are known to be usable, so that all checks together refuse few of them.
-
-    An input check's limit is what all but a thousandth (of the cells' size: five; of the leukocytes' share: three) of
-    the training and calibration fields keep, moved outwards by what an image may differ in and still be read. The
-    limit of the in-distribution score, which alone tells other images from smears, takes the rest of `share`, by
-    calibration fields and their copies in another light alone: the network knows the training fields by heart. Those
-    copies, and those of training fields, also set the limits of the cells' size and texture: bright light makes cells
-    look smaller, and that is no other size, and little light or focus makes them fainter.
-    `smallest_side` is `SMALLEST_SIDE` unless fields are smaller, and `largest_elongation` is not fitted: the training
-    fields are squares of 224 pixels.
-
-    Args:
-        training: Of the training part.
-        calibration: Of the calibration part.
-        share: Of usable fields that may be refused, in (0, 0.5).
-        relit: Of the copies in another light of both parts, if there are any.
-
-    Returns:
-        Limits; None where no field has the measure.
-
-    Raises:
-        ValueError: If a part is empty or share is out of range.
-    """
-    if not training or not calibration:
-        raise ValueError("there are no training or no calibration fields to set the limits by; give both parts")
-    if not 0 < share < 0.5:
-        raise ValueError(f"share is {share}; give a number above 0 and below 0.5")
-    sides = [each.side for each in (*training, *calibration)]
-    limits: dict[str, float | None] = {
-        "smallest_side": min(SMALLEST_SIDE, *sides),
-        "largest_elongation": LARGEST_ELONGATION,
-    }
-    for check in _CHECKS[2:-1]:
-        fields = (*training, *calibration, *((*relit[0], *relit[1]) if check.with_relit else ()))
-        values = [value for each in fields if (value := getattr(each, check.measure)) is not None]
-        if values:
-            kept = _outermost_kept(values, check.tail, is_lowest=check.is_lowest)
-            limits[check.limit] = kept * check.tolerance + check.addend
-    refused = refused_share(calibration, RefusalLimits(**limits))
-    known = [each.in_distribution_score for each in (*calibration, *relit[1])]
-    limits["lowest_in_distribution_score"] = _below_kept(known, max(0.0, share - refused))
-    return RefusalLimits(**limits)
 
 
 def refused_share(measures: Sequence[FieldMeasures], limits: RefusalLimits) -> float:
@@ -313,18 +270,3 @@ def limits_from(settings: dict[str, Any]) -> RefusalLimits:
     if limits.smallest_side is not None and limits.smallest_side < 0:
         raise ValueError(f"smallest_side is {limits.smallest_side}; give a number of pixels of at least 0")
     return limits
-
-
-def _outermost_kept(values: Sequence[float], tail: float, *, is_lowest: bool) -> float:
-    """Give the outermost of the values that are kept when at most a share `tail` of them, rounded down, is not."""
-    ordered = np.sort(values)
-    beyond = int(tail * len(ordered) + 1e-9)
-    return float(ordered[beyond] if is_lowest else ordered[-1 - beyond])
-
-
-def _below_kept(scores: Sequence[float], tail: float) -> float:
-    """Give a limit between the lowest score kept and the highest one not: rounding must not decide about a field."""
-    ordered = np.sort(scores)
-    beyond = int(tail * len(ordered) + 1e-9)
-    below = ordered[beyond - 1] if beyond else ordered[0] - 0.01 * abs(ordered[0])
-    return float((below + ordered[beyond]) / 2)
