@@ -204,8 +204,7 @@ def refusal_reasons(measures: FieldMeasures, limits: RefusalLimits) -> tuple[Sen
         limits: Of the checkpoint.
     """
     causes = set(passed_limits(measures, limits))
-    of_light = causes - _OF_SIZE_AND_SHAPE and "highest_frame_share" not in causes
-    if of_light and limits.highest_burnt_out is not None and _is_washed_out(measures):
+    if causes - _OF_SIZE_AND_SHAPE and limits.highest_burnt_out is not None and _is_washed_out(measures):
         causes.add("highest_burnt_out")
     if "highest_burnt_out" in causes and measures.leukocyte_share:
         causes.discard("lowest_contrast")  # there is something to see

@@ -10,13 +10,7 @@ from usual_field import USUAL, changed
 
 from leuk_hf.cells import segment_leukocytes
 from leuk_hf.counterfactuals import inpaint, widen
-from leuk_hf.field_checks import (
-    RefusalLimits,
-    limits_from,
-    near_limit,
-    passed_limits,
-    refusal_reasons,
-)
+from leuk_hf.field_checks import RefusalLimits, limits_from, near_limit, passed_limits, refusal_reasons
 from leuk_hf.image_io import load_image
 from leuk_hf.input_measures import measure_input
 from leuk_hf.perturbations import blur, brightness
